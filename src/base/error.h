@@ -3,6 +3,7 @@
 // A message names the place in the user's own model (`origin`), the reason and the way out.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <source_location>
 #include <stdexcept>
@@ -34,12 +35,14 @@ class Error : public std::runtime_error {
 namespace internal {
 inline void append(std::string& out, std::string_view s) { out += s; }
 inline void append(std::string& out, char c) { out += c; }
-inline void append(std::string& out, bool b) { out += b ? "true" : "false"; }
+template <std::same_as<bool> B>  // a template, so that a string literal does not convert to it
+void append(std::string& out, B b) {
+  out += b ? "true" : "false";
+}
 void append(std::string& out, double v);
 inline void append(std::string& out, float v) { append(out, double{v}); }
 template <class T>
-  requires std::is_integral_v<T>
-void append(std::string& out, T v) {
+requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) void append(std::string& out, T v) {
   out += std::to_string(v);
 }
 }  // namespace internal
