@@ -1,4 +1,5 @@
-// The one process-wide thread pool: respects the affinity mask, a cap per run, the caller works along.
+// The one process-wide thread pool: respects the affinity mask, a cap per run, the caller works
+// along.
 #pragma once
 
 #include <atomic>
@@ -31,9 +32,9 @@ class ThreadPool {
   /// Threads that may work at once, the caller included.
   int size() const;
 
-  /// Calls f(0) … f(n-1), each once, on at most `max_threads` threads, the caller among them; returns
-  /// when all are done. f must not throw. Never allocates. Nested calls run in the caller alone.
-  /// Which thread runs which index is not fixed, so results may not depend on it.
+  /// Calls f(0) … f(n-1), each once, on at most `max_threads` threads, the caller among them;
+  /// returns when all are done. f must not throw. Never allocates. Nested calls run in the caller
+  /// alone. Which thread runs which index is not fixed, so results may not depend on it.
   void parallel_for(int64_t n, int max_threads, RangeFn f);
 
   ~ThreadPool();

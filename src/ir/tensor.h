@@ -1,4 +1,5 @@
-// Tensor and Value: concrete data. Tensors are dense and row-major; strided data exists only in plans.
+// Tensor and Value: concrete data. Tensors are dense and row-major; strided data exists only in
+// plans.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +12,8 @@
 
 namespace vitrify {
 
-/// A dense array. Copying shares the data. Sub-byte types are packed, low bits first; strings are an
-/// array of std::string; bool is one byte, 0 or 1.
+/// A dense array. Copying shares the data. Sub-byte types are packed, low bits first; strings are
+/// an array of std::string; bool is one byte, 0 or 1.
 class Tensor {
  public:
   Tensor() = default;
@@ -94,8 +95,8 @@ struct Value {
   bool has_value() const { return kind != Kind::kNone; }
 };
 
-/// Element i of an integer, bool or float tensor of any width as int64 (floats truncate); aligned or
-/// not.
+/// Element i of an integer, bool or float tensor of any width as int64 (floats truncate); aligned
+/// or not.
 int64_t int_at(const Tensor& t, int64_t i);
 /// Element i of a numeric tensor (16-bit, fp8, sub-byte … included; complex: real part) as double.
 double double_at(const Tensor& t, int64_t i);

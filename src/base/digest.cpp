@@ -1,0 +1,24 @@
+#include "base/digest.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace vitrify {
+
+std::string Digest::hex() const {
+  std::string out(32, '0');
+  for (int i = 0; i < 32; ++i) {
+    uint64_t word = i < 16 ? high : low;
+    out[size_t(i)] = "0123456789abcdef"[(word >> (60 - 4 * (i % 16))) & 15];
+  }
+  return out;
+}
+
+Digest digest(std::span<const std::byte> bytes) {
+  XXH128_hash_t h = XXH3_128bits(bytes.data(), bytes.size());
+  return {h.low64, h.high64};
+}
+
+Digest digest(std::string_view text) { return digest(std::as_bytes(std::span(text.data(), text.size()))); }
+
+}  // namespace vitrify
