@@ -1,0 +1,89 @@
+#include "ops/op_info.h"
+
+#include "base/error.h"
+
+namespace vitrify {
+
+InferContext::InferContext(const GraphBuilder& builder, const Op& op,
+                           const std::vector<ValueId>& inputs, int outputs, const Node* like,
+                           int64_t* next_symbol)
+    : builder_(builder),
+      op_(op),
+      inputs_(inputs),
+      outputs_(outputs),
+      like_(like),
+      next_symbol_(next_symbol) {}
+
+const Type& InferContext::type(int i) const {
+  require(has(i), "input ", i, " is missing");
+  return builder_.type(inputs_[size_t(i)]);
+}
+
+const Shape* InferContext::shape(int i) const {
+  const Type& t = type(i);
+  return t.has_rank() ? &*t.shape : nullptr;
+}
+
+void InferContext::expect_tensor(int i) const {
+  require(type(i).is_tensor(), "input ", i, " must be a tensor, not ", type(i).str());
+}
+
+const Tensor* InferContext::constant(int i) const {
+  return has(i) ? builder_.constant_of(inputs_[size_t(i)]) : nullptr;
+}
+
+const Fact& InferContext::fact(int i) const {
+  static const Fact none;
+  return has(i) ? builder_.fact(inputs_[size_t(i)]) : none;
+}
+
+std::optional<std::vector<int64_t>> InferContext::known_ints(int i) const {
+  const Fact& f = fact(i);
+  if (!f) return {};
+  std::vector<int64_t> values;
+  for (const Dim& d : *f) {
+    if (!d.is_constant()) return {};
+    values.push_back(d.value());
+  }
+  return values;
+}
+
+Dim InferContext::fresh(int output, int axis) {
+  if (like_ && size_t(output) < like_->types.size()) {
+    const Type& t = like_->types[size_t(output)];
+    if (t.has_rank() && size_t(axis) < t.shape->size() && (*t.shape)[size_t(axis)].is_symbol())
+      return (*t.shape)[size_t(axis)];
+  }
+  return Dim::symbol(cat("?", (*next_symbol_)++));
+}
+
+Shape InferContext::fresh_shape(int output, int rank) {
+  Shape shape;
+  for (int a = 0; a < rank; ++a) shape.push_back(fresh(output, a));
+  return shape;
+}
+
+const Tensor& ReferenceCall::in(int i) const {
+  require(has(i), op_.label(), ": input ", i, " is missing");
+  require(inputs_[size_t(i)].kind == Value::Kind::kTensor, op_.label(), ": input ", i,
+          " must be a tensor, not a sequence");
+  return inputs_[size_t(i)].tensor;
+}
+
+Tensor& ReferenceCall::out(int i, DType dtype, const Dims& dims) {
+  CHECK(i < output_count());
+  Value& v = outputs_[size_t(i)];
+  bool given =
+      v.kind == Value::Kind::kTensor && v.tensor.dtype() == dtype && v.tensor.dims() == dims;
+  if (!given) v = Value(Tensor(dtype, dims));
+  return v.tensor;
+}
+
+int64_t ReferenceCall::lookup_dim(const Dim& d) const {
+  return d.eval([&](const std::string& name) -> int64_t {
+    if (!symbols) fail_internal("no value for the symbol ", name);
+    return symbols(name);
+  });
+}
+
+}  // namespace vitrify

@@ -1,0 +1,73 @@
+#include "ops/table.h"
+
+#include <array>
+
+#include "base/error.h"
+
+namespace vitrify {
+
+namespace {
+
+void infer_given(InferContext&) { fail_internal("graph inputs and constants are not inferred"); }
+
+/// Every op, in any order: `rows_by_index` puts them in OpVariant's. Sections by family.
+const OpInfo kRows[] = {
+    // ---- leaves ----
+    {.name = Input::kName, .infer = infer_given, .reference = nullptr},
+    {.name = Constant::kName, .infer = infer_given, .reference = nullptr},
+};
+
+template <size_t... I>
+constexpr auto names(std::index_sequence<I...>) {
+  return std::array{std::string_view(std::variant_alternative_t<I, OpVariant>::kName)...};
+}
+constexpr auto kNames = names(std::make_index_sequence<std::variant_size_v<OpVariant>>());
+
+std::array<const OpInfo*, kNames.size()> rows_by_index() {
+  std::array<const OpInfo*, kNames.size()> rows{};
+  for (size_t i = 0; i < kNames.size(); ++i)
+    for (const OpInfo& row : kRows)
+      if (row.name == kNames[i]) rows[i] = &row;
+  return rows;
+}
+
+Inferred infer(const GraphBuilder& builder, const Op& op, const std::vector<ValueId>& inputs,
+               int outputs, const Node* like, int64_t* next_symbol) {
+  InferContext context(builder, op, inputs, outputs, like, next_symbol);
+  try {
+    op_info(op).infer(context);
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kInternal) throw;
+    std::string types;
+    for (ValueId v : inputs)
+      types += (types.empty() ? "" : ", ") + (v.valid() ? builder.type(v).str() : "none");
+    throw Error(e.kind(), cat(op.label(), "(", types, "): ", e.message()), e.origin());
+  }
+  return context.take();
+}
+
+bool pure(const Op& op) { return op_info(op).pure; }
+
+}  // namespace
+
+const OpInfo& op_info(size_t index) {
+  static const auto rows = rows_by_index();
+  CHECK(index < rows.size());
+  if (!rows[index]) fail_internal("op '", kNames[index], "' has no row in the op table");
+  return *rows[index];
+}
+const OpInfo& op_info(const Op& op) { return op_info(op.index()); }
+size_t op_count() { return kNames.size(); }
+
+GraphBuilder make_builder(const Graph* old) {
+  GraphBuilder builder(infer, pure);
+  if (old) builder.continue_from(*old);
+  return builder;
+}
+
+Graph rebuild(const Graph& graph) {
+  return rewrite_graph(graph, make_builder(&graph),
+                       [&](GraphBuilder& b, int32_t n, auto& map) { copy_node(b, graph, n, map); });
+}
+
+}  // namespace vitrify
