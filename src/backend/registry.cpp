@@ -1,0 +1,34 @@
+#include <array>
+
+#include "backend/backend.h"
+#include "backend/cpu/cpu_backend.h"
+#include "backend/null/null_backend.h"
+
+namespace vitrify {
+
+std::span<Backend* const> backends() {
+  static const std::array<Backend*, 2> rows = {
+      &cpu::backend(),
+      &null::backend(),
+  };
+  return rows;
+}
+
+const Tactic* find_tactic(std::string_view name) {
+  for (Backend* backend : backends())
+    for (const Tactic& tactic : backend->tactics())
+      if (tactic.name == name) return &tactic;
+  return nullptr;
+}
+
+std::vector<const Tactic*> tactics_for(std::string_view op) {
+  std::vector<const Tactic*> found;
+  for (Backend* backend : backends()) {
+    if (!backend->unavailable().empty()) continue;
+    for (const Tactic& tactic : backend->tactics())
+      if (tactic.op == op) found.push_back(&tactic);
+  }
+  return found;
+}
+
+}  // namespace vitrify
