@@ -76,6 +76,8 @@ void conv(const ConvArgs& args);
 /// is that of ConvSpec with in_channels those of x; the output size is the caller's (so
 /// output_padding needs nothing special). Runs as one implicit GEMM per output phase, each output
 /// written once. Weights: IODHW ([in_channels, out_channels / groups, kd, kh, kw]).
+/// Null if it can run, otherwise the reason (more than 65,536 phases, the product of the strides).
+const char* conv_transpose_refusal(const ConvSpec& spec);
 int64_t packed_conv_transpose_floats(Isa isa, const ConvSpec& spec);
 void pack_conv_transpose_weights(Isa isa, const ConvSpec& spec, const void* w, float* out);
 /// `algorithm` is ignored.
