@@ -72,6 +72,8 @@ class ReferenceCall {
   /// time's own buffer), else freshly allocated and zeroed. Storage given by the caller is NOT
   /// zeroed.
   Tensor& out(int i, DType dtype, const Dims& dims);
+  /// The tensor that `out(i, …)` gave.
+  Tensor& result(int i) { return outputs_[size_t(i)].tensor; }
   void set(int i, Value value) { outputs_[size_t(i)] = std::move(value); }
   /// False when nobody wants output i.
   bool wants(int i) const { return i < output_count(); }
