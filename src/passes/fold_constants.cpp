@@ -1,0 +1,94 @@
+// fold_constants: a pure node whose inputs are constants becomes a constant that keeps its recipe;
+// a small integer tensor that is known symbolically becomes a constant or a DimsValue.
+#include "base/error.h"
+#include "ops/interpreter.h"
+#include "ops/table.h"
+#include "passes/pipeline.h"
+
+namespace vitrify {
+
+namespace {
+
+/// The node alone, over its constant inputs: how the derived constant was made.
+GraphRef make_recipe(const Node& n, const Graph& graph) {
+  GraphBuilder b = make_builder();
+  std::vector<ValueId> inputs;
+  for (ValueId v : n.inputs)
+    inputs.push_back(v.valid() ? b.constant(graph.node(v).op.as<Constant>()->data) : ValueId{});
+  b.output("y", b.add(n.op, std::move(inputs), n.origins));
+  return std::make_shared<const Graph>(b.finish());
+}
+
+bool foldable(const Graph& graph, const Node& n) {
+  if (n.inputs.empty() || n.types.size() != 1 || !op_info(n.op).pure || !op_info(n.op).reference)
+    return false;
+  if (!n.types[0].is_static() || n.types[0].dtype == DType::kString) return false;
+  for (ValueId v : n.inputs)
+    if (v.valid() && !graph.constant(v)) return false;
+  return n.op.graphs().empty();
+}
+
+/// Small results are always worth it; larger ones only while they do not outgrow their inputs by
+/// much.
+bool within_budget(const Graph& graph, const Node& n, int64_t* budget) {
+  int64_t out = byte_size(n.types[0].dtype, element_count(n.types[0].dims())), in = 0;
+  for (ValueId v : n.inputs)
+    if (v.valid()) in += int64_t(graph.constant(v)->bytes());
+  int64_t grown = out > in ? out - in : 0;
+  if (grown > *budget) return false;
+  *budget -= grown;
+  return true;
+}
+
+ValueId fold_fact(GraphBuilder& b, const Node& n) {
+  bool scalar = n.types[0].has_rank() && n.types[0].shape->empty();
+  std::vector<int64_t> numbers;
+  for (const Dim& d : *n.facts[0]) {
+    if (!d.is_constant()) {
+      ValueId v = b.add(DimsValue{*n.facts[0], scalar}, {}, n.origins);
+      return n.types[0].dtype == DType::kInt64 ? v : b.add(Cast{n.types[0].dtype}, {v}, n.origins);
+    }
+    numbers.push_back(d.value());
+  }
+  Tensor t(n.types[0].dtype, scalar ? Dims{} : Dims{int64_t(numbers.size())});
+  for (size_t i = 0; i < numbers.size(); ++i) set_int(t, int64_t(i), numbers[i]);
+  return b.constant(std::move(t));
+}
+
+bool has_fact(const Node& n) {
+  bool integer = n.types[0].dtype == DType::kInt64 || n.types[0].dtype == DType::kInt32;
+  return n.types.size() == 1 && integer && n.facts[0] && n.types[0].has_rank() &&
+         !n.op.is<DimsValue>() && !(n.op.is<Cast>() && n.types[0].dtype == DType::kInt32);
+}
+
+}  // namespace
+
+Graph fold_constants(const Graph& graph, const PassContext& context) {
+  int64_t budget = context.fold_budget;
+  return rewrite_graph(
+      graph, make_builder(&graph),
+      [&](GraphBuilder& b, int32_t index, std::map<ValueId, ValueId>& map) {
+        copy_node(b, graph, index, map);
+        ValueId v = map.at({index, 0});
+        const Node n = b.node(v);
+        if (n.op.is<Constant>() || n.types.empty()) return;
+        if (has_fact(n)) {
+          map[{index, 0}] = fold_fact(b, n);
+          return;
+        }
+        if (!foldable(b.graph(), n) || !within_budget(b.graph(), n, &budget)) return;
+        std::vector<Value> inputs;
+        for (ValueId i : n.inputs)
+          inputs.push_back(i.valid() ? Value(b.constant_of(i)->aligned()) : Value());
+        std::vector<Value> outputs(1);
+        run_reference(n, inputs, outputs, {});
+        auto data = std::make_shared<ConstantData>();
+        data->id = b.fresh_constant_id();
+        data->tensor = outputs[0].tensor;
+        data->recipe = make_recipe(n, b.graph());
+        map[{index, 0}] = b.constant(ConstantRef(std::move(data)));
+        context.decide("constant", n.origins, cat(n.op.label(), " -> ", n.types[0].str()));
+      });
+}
+
+}  // namespace vitrify

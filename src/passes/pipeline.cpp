@@ -1,0 +1,48 @@
+#include "passes/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace vitrify {
+
+namespace {
+constexpr PassRow kPasses[] = {
+    {"fold_constants", fold_constants,
+     "computes what depends on constants alone, within a size budget"},
+    {"simplify", simplify,
+     "removes identities and merges neighbours that undo or repeat each other"},
+    {"recognize_activations", recognize_activations,
+     "finds SiLU, GELU, hard-swish, clip … in their pieces"},
+    {"recognize_norms", recognize_norms, "finds layer norm, RMS norm and softmax in their pieces"},
+    {"push_transposes", push_transposes,
+     "moves transposes through the graph until they cancel: channels-last inside"},
+    {"fold_affine", fold_affine, "folds per-channel scales and shifts (batch norm) into weights"},
+    {"merge_siblings", merge_siblings, "adds up convolutions of the same input into one"},
+    {"recognize_attention", recognize_attention,
+     "finds scaled dot-product attention in its pieces"},
+    {"fold_constants_again", fold_constants, "computes what the rewrites made constant"},
+    {"simplify_again", simplify, "cleans up after the rewrites"},
+    {"fuse_epilogues", fuse_epilogues,
+     "runs bias, activation and residual on the result tile of the op before"},
+    {"fuse_pointwise", fuse_pointwise, "runs chains of pointwise ops as one loop"},
+};
+}  // namespace
+
+std::span<const PassRow> pass_table() { return kPasses; }
+
+Graph run_pipeline(Graph graph, const PipelineOptions& options) {
+  if (options.after) options.after("imported", graph, 0);
+  if (!options.enabled) return graph;
+  for (const PassRow& row : kPasses) {
+    const auto& off = options.disabled_passes;
+    if (std::find(off.begin(), off.end(), row.name) != off.end()) continue;
+    auto start = std::chrono::steady_clock::now();
+    graph = row.run(
+        graph, {std::string(row.name), options.trace, options.disabled_rules, options.fold_budget});
+    std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+    if (options.after) options.after(row.name, graph, elapsed.count());
+  }
+  return graph;
+}
+
+}  // namespace vitrify

@@ -1,0 +1,59 @@
+// The passes in order. Each is a function Graph → Graph in its own file; the runner times it,
+// traces it, and leaves it out when its name is disabled.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rewrite/rewriter.h"
+
+namespace vitrify {
+
+struct PassRow {
+  std::string_view name;  ///< a verb phrase: "fold_constants"
+  Graph (*run)(const Graph&, const PassContext&);
+  std::string_view about;  ///< one line for --help and docs
+};
+std::span<const PassRow> pass_table();
+
+struct PipelineOptions {
+  bool enabled = true;  ///< false: the graph stays as imported
+  std::vector<std::string> disabled_passes, disabled_rules;
+  int64_t fold_budget = int64_t{64} << 20;  ///< bytes
+  Trace* trace = nullptr;
+  /// Called after every pass ("imported" first): for `inspect --graph STAGE` and timing.
+  std::function<void(std::string_view pass, const Graph&, double milliseconds)> after;
+};
+
+Graph run_pipeline(Graph graph, const PipelineOptions& options);
+
+// The passes.
+Graph fold_constants(const Graph&, const PassContext&);         // fold_constants.cpp
+Graph simplify(const Graph&, const PassContext&);               // simplify.cpp
+Graph recognize_activations(const Graph&, const PassContext&);  // recognize_activations.cpp
+Graph recognize_norms(const Graph&, const PassContext&);        // recognize_norms.cpp
+Graph recognize_attention(const Graph&, const PassContext&);    // recognize_attention.cpp
+Graph fold_affine(const Graph&, const PassContext&);            // fold_affine.cpp
+Graph merge_siblings(const Graph&, const PassContext&);         // merge_siblings.cpp
+Graph push_transposes(const Graph&, const PassContext&);        // push_transposes.cpp
+Graph fuse_epilogues(const Graph&, const PassContext&);         // fuse_epilogues.cpp
+Graph fuse_pointwise(const Graph&, const PassContext&);         // fuse_pointwise.cpp
+
+// The rules of the rule-driven passes, for the rule tester.
+std::span<const Rule> simplify_rules();
+std::span<const Rule> activation_rules();
+std::span<const Rule> norm_rules();
+std::span<const Rule> affine_rules();
+std::span<const Rule> sibling_rules();
+std::span<const Rule> attention_rules();
+
+/// The plain nodes that a node with a body stands for; returns the value of its output 0. Ops
+/// without a body are copied. Used when no fast tactic takes a fused node.
+ValueId emit_split(GraphBuilder& builder, const Node& node,
+                   const std::vector<ValueId>& inputs);  // split.cpp
+/// Splits every node for which `wanted` holds.
+Graph split_nodes(const Graph& graph, const std::function<bool(const Node&)>& wanted);
+
+}  // namespace vitrify

@@ -1,0 +1,434 @@
+// push_transposes: carries transposes forward as a pending permutation of each value instead of
+// executing them. Ops that do not care about the order of axes pass it on (their axis attributes
+// renamed); it vanishes where the next transpose undoes it, and is executed only where an op needs
+// the user's own order. Since the importer wraps every spatial op in a pair of transposes, what is
+// left is channels-last inside.
+//
+// Notation: an old value equals transpose(base, permutation): old axis i is base axis
+// permutation[i].
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "base/error.h"
+#include "ops/table.h"
+#include "passes/pipeline.h"
+
+namespace vitrify {
+
+namespace {
+
+struct Pending {
+  ValueId base;
+  Ints permutation;  // empty: identity
+};
+
+Ints identity(size_t rank) {
+  Ints p(rank);
+  std::iota(p.begin(), p.end(), 0);
+  return p;
+}
+
+bool is_identity(const Ints& p) {
+  for (size_t i = 0; i < p.size(); ++i)
+    if (p[i] != int64_t(i)) return false;
+  return true;
+}
+
+Ints inverse(const Ints& p) {
+  Ints q(p.size());
+  for (size_t i = 0; i < p.size(); ++i) q[size_t(p[i])] = int64_t(i);
+  return q;
+}
+
+template <class T>
+std::vector<T> permute(const std::vector<T>& items, const Ints& p) {
+  std::vector<T> out;
+  for (int64_t i : p) out.push_back(items[size_t(i)]);
+  return out;
+}
+
+bool is_one(const Dim& d) { return d == Dim(1); }
+
+/// True when transposing moves only axes of extent 1: the data stays where it is.
+bool moves_nothing(const Shape& shape, const Ints& p) {
+  int64_t last = -1;
+  for (int64_t axis : p) {
+    if (is_one(shape[size_t(axis)])) continue;
+    if (axis < last) return false;
+    last = axis;
+  }
+  return true;
+}
+
+class Pusher {
+ public:
+  Pusher(const Graph& graph, const PassContext& context) : graph_(graph), context_(context) {
+    for (const auto& o : graph.outputs) outputs_.insert(o.value);
+  }
+
+  void visit(GraphBuilder& b, int32_t index, std::map<ValueId, ValueId>& map) {
+    b_ = &b, map_ = &map, index_ = index, node_ = &graph_.nodes[size_t(index)];
+    if (node_->op.is<Constant>() || node_->inputs.empty() || !node_->types[0].has_rank() ||
+        !pass_through())
+      plain();
+    for (size_t o = 0; o < node_->types.size(); ++o) {
+      ValueId old{index, int32_t(o)};
+      if (outputs_.count(old)) map[old] = materialize(old);
+      name(old);
+    }
+  }
+
+ private:
+  // ---- state of values ----
+  Pending get(ValueId old) const {
+    if (auto at = pending_.find(old); at != pending_.end()) return at->second;
+    return {map_->at(old), {}};
+  }
+  bool is_pending(ValueId old) const {
+    auto at = pending_.find(old);
+    return at != pending_.end() && !at->second.permutation.empty();
+  }
+  const Shape& shape(ValueId v) const { return *b_->type(v).shape; }
+
+  /// transpose(v, p), as a Reshape when the data need not move.
+  ValueId transposed(ValueId v, const Ints& p) {
+    if (p.empty() || is_identity(p)) return v;
+    if (moves_nothing(shape(v), p))
+      return b_->add(Reshape{permute(shape(v), p)}, {v}, node_->origins);
+    return b_->add(Transpose{p}, {v}, node_->origins);
+  }
+  ValueId materialize(ValueId old) {
+    Pending v = get(old);
+    return transposed(v.base, v.permutation);
+  }
+  void set(ValueId base, Ints permutation, int32_t output = 0) {
+    if (is_identity(permutation)) permutation.clear();
+    ValueId old{index_, output};
+    if (permutation.empty()) (*map_)[old] = base;
+    pending_[old] = {base, std::move(permutation)};
+  }
+  void plain() {
+    if (node_->op.is<Constant>()) return copy_node(*b_, graph_, index_, *map_);
+    std::vector<ValueId> inputs;
+    for (ValueId v : node_->inputs) inputs.push_back(v.valid() ? materialize(v) : ValueId{});
+    ValueId v =
+        b_->add(node_->op, std::move(inputs), node_->origins, int(node_->types.size()), node_);
+    for (size_t o = 0; o < node_->types.size(); ++o)
+      (*map_)[{index_, int32_t(o)}] = {v.node, int32_t(o)};
+  }
+  /// The user's name and layout for a value that exists only in permuted form.
+  void name(ValueId old) {
+    auto at = graph_.value_names.find(old);
+    if (at == graph_.value_names.end() || !is_pending(old)) return;
+    const Pending& p = pending_.at(old);
+    b_->graph().value_names.emplace(p.base, at->second);
+    b_->graph().onnx_permutations.emplace(p.base, p.permutation);
+  }
+  ValueId emit(Op op, std::vector<ValueId> inputs) {
+    return b_->add(std::move(op), std::move(inputs), node_->origins, int(node_->types.size()),
+                   node_);
+  }
+
+  // ---- ops ----
+  /// Tries to emit the node on the bases; false when it must see the user's order.
+  bool pass_through() {
+    const Op& op = node_->op;
+    if (op.is<Transpose>()) return transpose(*op.as<Transpose>());
+    bool any = std::any_of(node_->inputs.begin(), node_->inputs.end(),
+                           [&](ValueId v) { return v.valid() && is_pending(v); });
+    if (!any) return false;
+    if (op.is<Unary>() || op.is<Binary>() || op.is<Select>() || op.is<Cast>() || op.is<Pointwise>())
+      return pointwise();
+    if (auto* q = op.as<Quantize>()) return per_tensor(q->block_size) && pointwise();
+    if (auto* q = op.as<Dequantize>()) return per_tensor(q->block_size) && pointwise();
+    if (op.is<Concat>()) return concat();
+    if (op.is<Reshape>()) return reshape();
+    if (op.is<MatMul>()) return matmul();
+    return is_pending(node_->inputs[0]) && single();
+  }
+
+  bool transpose(const Transpose& t) {
+    Pending x = get(node_->inputs[0]);
+    Ints p = x.permutation.empty() ? identity(t.permutation.size()) : x.permutation;
+    Ints composed = permute(p, t.permutation);
+    if (is_identity(composed))
+      context_.decide("transpose(transpose(x)) -> x", node_->origins, "cancelled");
+    set(x.base, composed);
+    return true;
+  }
+
+  bool per_tensor(int64_t block_size) const {
+    if (block_size) return false;
+    for (size_t i = 1; i < node_->inputs.size(); ++i)
+      if (ValueId v = node_->inputs[i];
+          v.valid() && !(graph_.type(v).is_static() && element_count(graph_.type(v).dims()) == 1))
+        return false;
+    return true;
+  }
+
+  /// Operand `old` so that it lines up with bases permuted by p in a result of `rank` axes.
+  ValueId align(ValueId old, const Ints& p, size_t rank) {
+    Pending v = get(old);
+    if (v.permutation == p) return v.base;
+    ValueId w = transposed(v.base, v.permutation);
+    Shape s = shape(w);
+    if (std::all_of(s.begin(), s.end(), is_one)) return w;
+    if (s.size() < rank) {
+      s.insert(s.begin(), rank - s.size(), Dim(1));
+      w = b_->add(Reshape{s}, {w}, node_->origins);
+    }
+    w = transposed(w, inverse(p));
+    if (!graph_.constant(old)) return w;
+    s = shape(w);  // a constant sheds leading axes of 1: a bias is [C] again
+    size_t ones = 0;
+    while (ones + 1 < s.size() && is_one(s[ones])) ++ones;
+    return ones ? b_->add(Reshape{Shape(s.begin() + std::ptrdiff_t(ones), s.end())}, {w},
+                          node_->origins)
+                : w;
+  }
+
+  /// The pending permutation that most full-rank operands have.
+  Ints common_permutation(size_t rank) const {
+    std::map<Ints, int> votes;
+    for (ValueId v : node_->inputs)
+      if (v.valid() && is_pending(v) && graph_.type(v).shape->size() == rank)
+        ++votes[pending_.at(v).permutation];
+    Ints best;
+    int most = 0;
+    for (const auto& [p, n] : votes)
+      if (n > most) best = p, most = n;
+    return best;
+  }
+
+  bool all_ranked() const {
+    return std::all_of(node_->inputs.begin(), node_->inputs.end(),
+                       [&](ValueId v) { return !v.valid() || graph_.type(v).has_rank(); });
+  }
+
+  bool pointwise() {
+    size_t rank = node_->types[0].shape->size();
+    if (!all_ranked()) return false;
+    Ints p = common_permutation(rank);
+    if (p.empty()) return false;
+    std::vector<ValueId> inputs;
+    for (ValueId v : node_->inputs) inputs.push_back(v.valid() ? align(v, p, rank) : ValueId{});
+    set(emit(node_->op, std::move(inputs)), p);
+    return true;
+  }
+
+  bool concat() {
+    size_t rank = node_->types[0].shape->size();
+    if (!all_ranked()) return false;
+    Ints p = common_permutation(rank);
+    if (p.empty()) return false;
+    std::vector<ValueId> inputs;
+    for (ValueId v : node_->inputs) {
+      Pending x = get(v);
+      inputs.push_back(
+          x.permutation == p ? x.base : transposed(transposed(x.base, x.permutation), inverse(p)));
+    }
+    set(emit(Concat{axis_in_base(node_->op.as<Concat>()->axis, p)}, std::move(inputs)), p);
+    return true;
+  }
+
+  static int64_t axis_in_base(int64_t axis, const Ints& p) {
+    return p[size_t(axis < 0 ? axis + int64_t(p.size()) : axis)];
+  }
+  static Ints axes_in_base(const Ints& axes, const Ints& p) {
+    Ints out;
+    for (int64_t a : axes) out.push_back(axis_in_base(a, p));
+    return out;
+  }
+
+  /// The permutation that is left when base axes `gone` disappear.
+  static Ints without(const Ints& p, const Ints& gone) {
+    Ints kept, out;
+    for (int64_t a : p)
+      if (std::find(gone.begin(), gone.end(), a) == gone.end()) kept.push_back(a);
+    for (int64_t a : kept)
+      out.push_back(std::count_if(kept.begin(), kept.end(), [a](int64_t k) { return k < a; }));
+    return out;
+  }
+
+  /// Ops of one tensor operand (others: parameters) whose axis attributes can be renamed.
+  bool single() {
+    const Pending x = get(node_->inputs[0]);
+    const Ints& p = x.permutation;
+    Op op = node_->op;
+    Ints result = p;
+    if (auto* r = op.as<Reduce>()) {
+      if (node_->inputs.size() > 1 || (r->axes.empty() && !r->empty_means_all)) return false;
+      r->axes = r->axes.empty() ? identity(p.size()) : axes_in_base(r->axes, p);
+      std::sort(r->axes.begin(), r->axes.end());
+      if (!r->keepdims) result = without(p, r->axes);
+    } else if (auto* a = op.as<ArgReduce>()) {
+      a->axis = axis_in_base(a->axis, p);
+      if (!a->keepdims) result = without(p, {a->axis});
+    } else if (auto* s = op.as<Softmax>()) {
+      s->axis = axis_in_base(s->axis, p);
+    } else if (auto* n = op.as<Normalize>()) {
+      n->axes = axes_in_base(n->axes, p);
+      std::sort(n->axes.begin(), n->axes.end());
+    } else if (auto* l = op.as<Lrn>()) {
+      l->axis = axis_in_base(l->axis, p);
+    } else if (auto* c = op.as<Slice>()) {
+      c->axes = axes_in_base(c->axes, p);
+    } else if (auto* z = op.as<Resize>()) {
+      if (z->axes.empty()) z->axes = identity(p.size());
+      z->axes = axes_in_base(z->axes, p);
+    } else if (auto* d = op.as<Pad>()) {
+      if (node_->inputs.size() > 2) return false;
+      std::vector<Dim> pads(d->pads.size());
+      for (size_t i = 0; i < p.size(); ++i)
+        for (size_t end : {size_t{0}, p.size()}) pads[size_t(p[i]) + end] = d->pads[i + end];
+      d->pads = std::move(pads);
+    } else if (auto* e = op.as<Expand>()) {
+      if (node_->inputs.size() > 1 || e->shape.size() != p.size()) return false;
+      e->shape = permute(e->shape, inverse(p));
+    } else if (auto* g = op.as<Gather>()) {
+      return gather(*g, x);
+    } else {
+      return false;
+    }
+    std::vector<ValueId> inputs{x.base};
+    for (size_t i = 1; i < node_->inputs.size(); ++i)
+      inputs.push_back(node_->inputs[i].valid() ? materialize(node_->inputs[i]) : ValueId{});
+    set(emit(std::move(op), std::move(inputs)), result);
+    return true;
+  }
+
+  bool gather(const Gather& g, const Pending& x) {
+    const Type& indices = graph_.type(node_->inputs[1]);
+    if (!indices.has_rank() || indices.shape->size() > 1) return false;
+    int64_t axis = axis_in_base(g.axis, x.permutation);
+    Ints result = indices.shape->empty() ? without(x.permutation, {axis}) : x.permutation;
+    set(emit(Gather{axis}, {x.base, materialize(node_->inputs[1])}), result);
+    return true;
+  }
+
+  bool matmul() {
+    MatMul op = *node_->op.as<MatMul>();
+    std::vector<ValueId> inputs;
+    bool changed = false;
+    for (size_t i = 0; i < node_->inputs.size(); ++i) {
+      Pending x = get(node_->inputs[i]);
+      Ints swapped = identity(x.permutation.size());
+      if (swapped.size() >= 2) std::swap(swapped[swapped.size() - 1], swapped[swapped.size() - 2]);
+      if (i < 2 && !x.permutation.empty() && x.permutation == swapped) {
+        (i == 0 ? op.transpose_a : op.transpose_b) ^= true;
+        inputs.push_back(x.base);
+        changed = true;
+      } else {
+        inputs.push_back(materialize(node_->inputs[i]));
+      }
+    }
+    if (!changed) return false;
+    set(emit(std::move(op), std::move(inputs)), {});
+    return true;
+  }
+
+  struct Group {
+    size_t in_begin, in_end, out_begin, out_end;
+  };
+  /// Pieces of a reshape that multiply to the same extent on both sides, or nothing.
+  static std::vector<Group> factor(const Shape& in, const Shape& out) {
+    std::vector<Group> groups;
+    size_t i = 0, j = 0;
+    while (i < in.size() && j < out.size()) {
+      Group best{};
+      for (size_t total = 2; !best.in_end && total <= in.size() - i + out.size() - j; ++total)
+        for (size_t a = 1; a < total && !best.in_end; ++a) {
+          size_t c = total - a;
+          if (i + a > in.size() || j + c > out.size()) continue;
+          if (element_count(
+                  Shape(in.begin() + std::ptrdiff_t(i), in.begin() + std::ptrdiff_t(i + a))) ==
+              element_count(
+                  Shape(out.begin() + std::ptrdiff_t(j), out.begin() + std::ptrdiff_t(j + c))))
+            best = {i, i + a, j, j + c};
+        }
+      if (!best.in_end) return {};
+      groups.push_back(best);
+      i = best.in_end, j = best.out_end;
+    }
+    if (groups.empty()) return {};
+    for (; i < in.size(); ++i) {
+      if (!is_one(in[i])) return {};
+      ++groups.back().in_end;
+    }
+    for (; j < out.size(); ++j) {
+      if (!is_one(out[j])) return {};
+      ++groups.back().out_end;
+    }
+    return groups;
+  }
+
+  /// True when the group's axes, those of extent 1 aside, lie side by side and in order in the
+  /// base.
+  static bool contiguous(const Group& g, const Shape& in, const Ints& p, const Shape& base) {
+    int64_t last = -1;
+    for (size_t a = g.in_begin; a < g.in_end; ++a) {
+      if (is_one(in[a])) continue;
+      if (last >= 0) {
+        if (p[a] < last) return false;
+        for (int64_t between = last + 1; between < p[a]; ++between)
+          if (!is_one(base[size_t(between)])) return false;
+      }
+      last = p[a];
+    }
+    return true;
+  }
+
+  bool reshape() {
+    if (node_->inputs.size() > 1) return false;
+    const Pending x = get(node_->inputs[0]);
+    const Shape& base = shape(x.base);
+    Shape in = permute(base, x.permutation);
+    const Shape& out = *node_->types[0].shape;
+    if (moves_nothing(base, x.permutation)) {
+      set(emit(Reshape{out}, {x.base}), {});
+      return true;
+    }
+    std::vector<Group> groups = factor(in, out);
+    if (groups.empty()) return false;
+    for (const Group& g : groups)
+      if (!contiguous(g, in, x.permutation, base)) return false;
+    auto position = [&](const Group& g) {  // where the group lies in the base
+      for (size_t a = g.in_begin; a < g.in_end; ++a)
+        if (!is_one(in[a])) return x.permutation[a];
+      return x.permutation[g.in_begin];
+    };
+    std::vector<size_t> order(groups.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t c) { return position(groups[a]) < position(groups[c]); });
+    Shape fresh;
+    Ints p(out.size());
+    for (size_t g : order)
+      for (size_t o = groups[g].out_begin; o < groups[g].out_end; ++o) {
+        p[o] = int64_t(fresh.size());
+        fresh.push_back(out[o]);
+      }
+    set(emit(Reshape{fresh}, {x.base}), p);
+    return true;
+  }
+
+  const Graph& graph_;
+  const PassContext& context_;
+  std::set<ValueId> outputs_;
+  std::map<ValueId, Pending> pending_;
+  GraphBuilder* b_ = nullptr;
+  std::map<ValueId, ValueId>* map_ = nullptr;
+  int32_t index_ = 0;
+  const Node* node_ = nullptr;
+};
+
+}  // namespace
+
+Graph push_transposes(const Graph& graph, const PassContext& context) {
+  Pusher pusher(graph, context);
+  return rewrite_graph(graph, make_builder(&graph),
+                       [&](GraphBuilder& b, int32_t n, auto& map) { pusher.visit(b, n, map); });
+}
+
+}  // namespace vitrify
