@@ -102,8 +102,10 @@ struct BodyStep {
   Code code = Code::kUnary;
   UnaryKind unary{};
   BinaryKind binary{};
-  int32_t args[3] = {-1, -1, -1};   ///< registers; select: condition, then, else
-  double alpha = 0, beta = 0;       ///< of a unary; the value (alpha) of a constant
+  int32_t args[3] = {-1, -1, -1};  ///< registers; select: condition, then, else
+  /// Of a unary; the value (alpha) of a constant; of a cast, as in the op: alpha 1 means not to
+  /// saturate, beta is the round mode.
+  double alpha = 0, beta = 0;
   DType dtype = DType::kUndefined;  ///< of the register that the step defines
   bool operator==(const BodyStep&) const = default;
 };

@@ -121,7 +121,16 @@ int64_t sign_extend(uint32_t v, int bits) {
   return v & 1u << (bits - 1) ? int64_t(v) - (1 << bits) : int64_t(v);
 }
 
-const SmallFloat* small_format(DType dtype) {
+template <class T>
+T saturate_to(double v) {
+  if (std::isnan(v)) return 0;
+  if (v >= double(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  if (v <= double(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
+  return T(v);
+}
+}  // namespace
+
+const SmallFloat* small_float_format(DType dtype) {
   switch (dtype) {
     case DType::kFloat16:
       return &kFloat16;
@@ -141,15 +150,6 @@ const SmallFloat* small_format(DType dtype) {
       return nullptr;
   }
 }
-
-template <class T>
-T saturate_to(double v) {
-  if (std::isnan(v)) return 0;
-  if (v >= double(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
-  if (v <= double(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
-  return T(v);
-}
-}  // namespace
 
 double double_at(const Tensor& t, int64_t i) {
   switch (t.dtype()) {
@@ -174,7 +174,7 @@ double double_at(const Tensor& t, int64_t i) {
     default:
       break;
   }
-  if (const SmallFloat* f = small_format(t.dtype())) return decode(*f, load<uint8_t>(t, i));
+  if (const SmallFloat* f = small_float_format(t.dtype())) return decode(*f, load<uint8_t>(t, i));
   return double(int_at(t, i));
 }
 
@@ -261,7 +261,7 @@ void set_double(Tensor& t, int64_t i, double v) {
     case DType::kUndefined:
       fail("expected numbers, not ", name(t.dtype()));
     default:
-      return store(t, i, uint8_t(encode(*small_format(t.dtype()), v, true)));
+      return store(t, i, uint8_t(encode(*small_float_format(t.dtype()), v, true)));
   }
 }
 

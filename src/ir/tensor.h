@@ -12,6 +12,8 @@
 
 namespace vitrify {
 
+struct SmallFloat;
+
 /// A dense array. Copying shares the data. Sub-byte types are packed, low bits first; strings are
 /// an array of std::string; bool is one byte, 0 or 1.
 class Tensor {
@@ -107,6 +109,8 @@ void set_double(Tensor& t, int64_t i, double v);
 void set_int(Tensor& t, int64_t i, int64_t v);
 /// All elements of an integer tensor.
 std::vector<int64_t> to_ints(const Tensor& t);
+/// The format of f16, bf16, fp8 and fp4; null for every other type (f8e8m0 too).
+const SmallFloat* small_float_format(DType dtype);
 /// Row-major strides in elements.
 Dims dense_strides(const Dims& dims);
 /// One element a byte, sign-extended where signed: from and to the packed form of a sub-byte type.
