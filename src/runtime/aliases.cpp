@@ -1,0 +1,97 @@
+// Which aliases are sound. The builder proposes only such; a plan from a file must be checked.
+#include "backend/backend.h"
+#include "base/error.h"
+#include "runtime/layout.h"
+
+namespace vitrify {
+namespace {
+
+struct Checker {
+  const Graph& graph;
+  const Plan& plan;
+  const Layout& layout;
+
+  const Type& type(int32_t v) const { return graph.type(layout.values[size_t(v)]); }
+
+  void check(const Alias& a) const {
+    const int32_t v = layout.flat(a.value), parent = layout.parent[size_t(v)];
+    const Node& producer = graph.node(a.value);
+    require(is_plain(type(v), layout.input_symbols) && is_plain(type(parent), layout.input_symbols),
+            "the plan has an alias of a value whose extents only a run tells");
+    require(type(v).dtype == type(parent).dtype && !is_sub_byte(type(v).dtype),
+            "the plan has an alias between element types ", type(v).str(), " and ",
+            type(parent).str());
+    if (a.kind == Alias::Kind::kView)
+      check_view(a, producer);
+    else if (a.kind == Alias::Kind::kInPlace)
+      check_in_place(a, producer, v, parent);
+    else
+      check_concat(a);
+  }
+
+  void check_view(const Alias& a, const Node& producer) const {
+    bool box = producer.op.is<Slice>();
+    if (auto* slice = producer.op.as<Slice>())
+      for (int64_t step : slice->steps) box &= step == 1;
+    require(a.value.output == 0 && a.input == 0 && (box || is_reshape(producer.op)),
+            "the plan makes a view of ", producer.op.label());
+    const Storage s = layout.storage[size_t(layout.flat(producer.inputs[0]))];
+    require(s != Storage::kNone && s != Storage::kDynamic && s != Storage::kFact,
+            "the plan has a view of a value without memory");
+  }
+
+  void check_concat(const Alias& a) const {
+    const Node& concat = graph.nodes[size_t(a.node)];
+    require(concat.op.is<Concat>() && a.input >= 0 && size_t(a.input) < concat.inputs.size() &&
+                concat.inputs[size_t(a.input)] == a.value,
+            "the plan has an alias into a concat that does not take the value");
+    require(layout.step_of[size_t(a.node)] < 0 &&
+                layout.storage[size_t(layout.flat(a.value))] == Storage::kArena,
+            "the plan has an alias into a concat that is not in place");
+  }
+
+  void check_in_place(const Alias& a, const Node& producer, int32_t v, int32_t parent) const {
+    const int32_t s = layout.step_of[size_t(a.value.node)];
+    require(s >= 0 && a.value.output == 0 && a.input < 32, "the plan overwrites without a step");
+    const Tactic* tactic = find_tactic(plan.steps[size_t(s)].tactic);
+    NodeInfo info(graph, a.value.node);
+    require(tactic && tactic->overwrites && (tactic->overwrites(info.view()) >> a.input & 1),
+            "the plan lets ", plan.steps[size_t(s)].tactic, " overwrite an input, which it cannot");
+    for (int32_t p = parent; p >= 0; p = layout.parent[size_t(p)])
+      require(layout.storage[size_t(p)] == Storage::kArena,
+              "the plan overwrites an input or a weight");
+    check_dead(producer, v, s, a.input);
+  }
+
+  /// Nothing that shares the memory and is not made from v is read after step s, nor by s itself
+  /// through another operand.
+  void check_dead(const Node& producer, int32_t v, int32_t s, int32_t operand) const {
+    std::vector<bool> other(layout.values.size());
+    for (size_t z = 0; z < other.size(); ++z)
+      other[z] = layout.root[z] == layout.root[size_t(v)] && !descends(int32_t(z), v);
+    auto reads_other = [&](ValueId x) { return x.valid() && other[size_t(layout.flat(x))]; };
+    for (size_t i = 0; i < producer.inputs.size(); ++i)
+      require(int32_t(i) == operand || !reads_other(producer.inputs[i]),
+              "the plan overwrites a value that the same step reads twice");
+    for (size_t later = size_t(s) + 1; later < plan.steps.size(); ++later)
+      for (ValueId x : graph.nodes[size_t(plan.steps[later].node)].inputs)
+        require(!reads_other(x), "the plan overwrites a value that is read later");
+    for (const auto& o : graph.outputs)
+      require(!reads_other(o.value), "the plan overwrites output '", o.name, "'");
+  }
+
+  bool descends(int32_t z, int32_t from) const {
+    for (; z >= 0; z = layout.parent[size_t(z)])
+      if (z == from) return true;
+    return false;
+  }
+};
+
+}  // namespace
+
+void verify_aliases(const Graph& graph, const Plan& plan, const Layout& layout) {
+  Checker checker{graph, plan, layout};
+  for (const Alias& a : plan.aliases) checker.check(a);
+}
+
+}  // namespace vitrify

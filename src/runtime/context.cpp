@@ -1,0 +1,235 @@
+#include "runtime/context.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "backend/backend.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
+
+namespace vitrify {
+
+/// Bindings that a context keeps: more combinations of shapes than this are planned again.
+constexpr size_t kCachedBindings = 16;
+
+struct Context::Cached {
+  const LoadedPlan* plan;
+  Binding binding;
+};
+
+Context::Context(std::shared_ptr<const Engine> engine, ContextOptions options)
+    : engine_(std::move(engine)), options_(options) {
+  const Graph& graph = engine_->graph();
+  inputs_.resize(graph.inputs.size());
+  given_.resize(graph.inputs.size());
+  output_memory_.resize(graph.outputs.size());
+  output_capacity_.resize(graph.outputs.size());
+  input_of_node_.assign(graph.nodes.size(), -1);
+  for (size_t i = 0; i < graph.inputs.size(); ++i)
+    input_of_node_[size_t(graph.inputs[i].value.node)] = int32_t(i);
+  dynamic_.resize(engine_->plans().front().layout.values.size());
+  const int pool = ThreadPool::process().size();
+  options_.max_threads = options_.max_threads > 0 ? std::min(options_.max_threads, pool) : pool;
+  if (options_.memory_limit <= 0)
+    options_.memory_limit = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+}
+
+Context::~Context() = default;
+
+namespace {
+int find_name(const std::vector<NamedValue>& values, std::string_view name) {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (values[i].name == name) return int(i);
+  return -1;
+}
+}  // namespace
+
+int Context::input_index(std::string_view name) const {
+  return find_name(engine_->graph().inputs, name);
+}
+int Context::output_index(std::string_view name) const {
+  return find_name(engine_->graph().outputs, name);
+}
+
+Status Context::set_input(size_t i, Value value) {
+  return guarded([&] {
+    const Graph& graph = engine_->graph();
+    require(i < inputs_.size(), "there is no input ", i, ": the model has ", inputs_.size());
+    const std::string what = cat("input '", graph.inputs[i].name, "'");
+    const Type& type = graph.type(graph.inputs[i].value);
+    require(value.has_value() || type.kind == Type::Kind::kOptional, what, " must have a value");
+    Bindings alone;
+    bind_symbols(type, value, what, alone);
+    if (value.kind == Value::Kind::kTensor) value.tensor = value.tensor.aligned();
+    inputs_[i] = std::move(value);
+    given_[i] = true;
+  });
+}
+
+void Context::reset() {
+  for (const StatePair& s : engine_->graph().states)
+    if (int i = input_index(s.input); i >= 0) inputs_[size_t(i)] = {}, given_[size_t(i)] = false;
+}
+
+/// A state that nobody has set starts as zeros of the extents that the other inputs imply.
+void Context::prepare_states() {
+  const Graph& graph = engine_->graph();
+  for (const StatePair& s : graph.states) {
+    const int i = input_index(s.input);
+    if (i < 0 || inputs_[size_t(i)].has_value()) continue;
+    const Type& type = graph.type(graph.inputs[size_t(i)].value);
+    Bindings known;
+    for (size_t j = 0; j < inputs_.size(); ++j)
+      bind_symbols(graph.type(graph.inputs[j].value), inputs_[j], graph.inputs[j].name, known);
+    require(type.has_rank(), "state '", s.input, "' has no known shape: set it");
+    Dims dims;
+    for (const Dim& d : *type.shape)
+      dims.push_back(d.eval([&](const std::string& symbol) -> int64_t {
+        require(known.count(symbol), "state '", s.input, "' has the extent '", symbol,
+                "', which no input tells: set it");
+        return known.at(symbol);
+      }));
+    inputs_[size_t(i)] = Tensor(type.dtype, dims);
+  }
+}
+
+void Context::check_inputs() {
+  const Graph& graph = engine_->graph();
+  if (!graph.states.empty()) prepare_states();
+  key_.clear();
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const Type& type = graph.type(graph.inputs[i].value);
+    require(inputs_[i].has_value() || type.kind == Type::Kind::kOptional, "input '",
+            graph.inputs[i].name, "' is not set: it must be ", type.str());
+    key_.push_back(int64_t(inputs_[i].kind));
+    if (inputs_[i].kind != Value::Kind::kTensor) continue;
+    for (int64_t d : inputs_[i].tensor.dims()) key_.push_back(d);
+    key_.push_back(-1);
+  }
+}
+
+namespace {
+/// "" when the dims lie in the range, else what does not.
+std::string outside(const InputRange& range, const Dims& dims) {
+  if (dims.size() != range.min.size()) return "";
+  for (size_t a = 0; a < dims.size(); ++a)
+    if (dims[a] < range.min[a] || dims[a] > range.max[a])
+      return cat("input '", range.name, "' has shape ", str(dims), ", outside of its profile ",
+                 str(range.min), " to ", str(range.max), ": rebuild with a wider --profile");
+  return "";
+}
+}  // namespace
+
+const LoadedPlan& Context::choose_plan() const {
+  std::string reason;
+  for (const LoadedPlan& plan : engine_->plans()) {
+    std::string problem;
+    for (const InputRange& range : plan.plan.profile.inputs) {
+      const int i = input_index(range.name);
+      if (i >= 0 && problem.empty() && inputs_[size_t(i)].kind == Value::Kind::kTensor)
+        problem = outside(range, inputs_[size_t(i)].tensor.dims());
+    }
+    if (problem.empty()) return plan;
+    if (reason.empty()) reason = problem;
+  }
+  fail(reason);
+}
+
+Status Context::bind() {
+  return guarded([&] {
+    check_inputs();
+    if (active_ && active_->key == key_) return;
+    for (size_t i = 0; i < cache_.size(); ++i)
+      if (cache_[i]->binding.key == key_) {
+        std::rotate(cache_.begin(), cache_.begin() + ptrdiff_t(i),
+                    cache_.begin() + ptrdiff_t(i) + 1);
+        return activate();
+      }
+    const Graph& graph = engine_->graph();
+    Bindings symbols;
+    for (size_t i = 0; i < inputs_.size(); ++i)
+      bind_symbols(graph.type(graph.inputs[i].value), inputs_[i],
+                   cat("input '", graph.inputs[i].name, "'"), symbols);
+    const LoadedPlan& plan = choose_plan();
+    auto fresh = std::unique_ptr<Cached>(new Cached{
+        &plan, Binding(*engine_, plan, std::move(symbols), inputs_, options_.max_threads)});
+    fresh->binding.key = key_;
+    cache_.insert(cache_.begin(), std::move(fresh));
+    active_ = nullptr;
+    if (cache_.size() > kCachedBindings) cache_.pop_back();
+    activate();
+  });
+}
+
+void Context::charge(int64_t bytes) {
+  int64_t held = checked_add(arena_capacity_, scratch_capacity_);
+  for (int64_t o : output_capacity_) held = checked_add(held, o);
+  held = checked_add(held, dynamic_bytes_);
+  require(bytes <= options_.memory_limit && held <= options_.memory_limit - bytes,
+          "these shapes need more memory than the limit of ", options_.memory_limit, " bytes");
+}
+
+/// Makes the first cached binding the active one, with memory for it.
+void Context::activate() {
+  active_ = nullptr;
+  Cached& cached = *cache_.front();
+  Backend& backend = *backends().front();
+  if (cached.binding.arena_bytes > arena_capacity_) {
+    arena_.reset();
+    arena_capacity_ = 0;
+    charge(cached.binding.arena_bytes);
+    arena_ = backend.allocate(cached.binding.arena_bytes);
+    arena_capacity_ = cached.binding.arena_bytes;
+  } else if (!arena_) {
+    arena_ = backend.allocate(0);
+  }
+  active_plan_ = cached.plan;
+  const Layout& layout = active_plan_->layout;
+  output_of_root_.assign(layout.values.size(), -1);
+  for (size_t o = 0; o < layout.output_root.size(); ++o)
+    if (layout.output_root[o] >= 0) output_of_root_[size_t(layout.output_root[o])] = int32_t(o);
+  active_ = &cached.binding;
+  try {
+    refresh_outputs();
+  } catch (...) {
+    active_ = nullptr;
+    throw;
+  }
+}
+
+/// Buffers for outputs that are plain tensors, and the values that the caller gets to see.
+void Context::refresh_outputs() {
+  const Graph& graph = engine_->graph();
+  const Layout& layout = active_plan_->layout;
+  for (size_t o = 0; o < graph.outputs.size(); ++o) {
+    const int32_t v = layout.flat(graph.outputs[o].value);
+    if (!active_->values[size_t(v)].known || layout.storage[size_t(v)] == Storage::kDynamic)
+      continue;
+    const DType dtype = graph.type(graph.outputs[o].value).dtype;
+    const int64_t bytes = byte_size(dtype, element_count(active_->values[size_t(v)].dims));
+    if (output_memory_[o] && bytes <= output_capacity_[o]) continue;
+    output_capacity_[o] = 0;
+    charge(bytes);
+    output_memory_[o] = backends().front()->allocate(bytes);
+    output_capacity_[o] = bytes;
+    ++generation_;
+  }
+  if (active_->outputs_generation == generation_) return;
+  active_->outputs.assign(graph.outputs.size(), {});
+  for (size_t o = 0; o < graph.outputs.size(); ++o) {
+    const auto v = size_t(layout.flat(graph.outputs[o].value));
+    if (active_->values[v].known && layout.storage[v] != Storage::kDynamic &&
+        graph.type(graph.outputs[o].value).dtype != DType::kString)
+      active_->outputs[o] = Tensor::view(graph.type(graph.outputs[o].value).dtype,
+                                         active_->values[v].dims, output_memory_[o].get());
+  }
+  active_->outputs_generation = generation_;
+}
+
+const Value& Context::output(size_t i) const {
+  static const Value none;
+  return has_run_ && active_ && i < active_->outputs.size() ? active_->outputs[i] : none;
+}
+
+}  // namespace vitrify

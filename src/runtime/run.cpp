@@ -1,0 +1,275 @@
+// Context::run: the steps, one after the other.
+#include <chrono>
+#include <cstring>
+
+#include "backend/backend.h"
+#include "base/error.h"
+#include "runtime/context.h"
+
+namespace vitrify {
+namespace {
+
+struct Cancelled {};
+
+std::string label(const Node& node) {
+  return node.origins.empty() ? node.op.label() : node.origins.front();
+}
+
+/// Copies a strided tensor of whole-byte elements into a dense one.
+void copy_to_dense(std::byte* to, const std::byte* from, const BoundValue& value, size_t element) {
+  const Dims &dims = value.dims, &strides = value.strides;
+  const size_t rank = dims.size();
+  int64_t count = element_count(dims);
+  if (count == 0) return;
+  const int64_t row = rank ? dims[rank - 1] : 1;
+  for (int64_t r = 0; r < count / row; ++r) {
+    int64_t rest = r, offset = 0;
+    for (size_t a = rank - (rank > 0); a-- > 0;) {
+      offset += rest % dims[a] * strides[a];
+      rest /= dims[a];
+    }
+    std::memcpy(to + size_t(r * row) * element, from + size_t(offset) * element,
+                size_t(row) * element);
+  }
+}
+
+int64_t held_bytes(const Value& value) {
+  if (value.kind == Value::Kind::kTensor) return int64_t(value.tensor.bytes());
+  int64_t total = 0;
+  if (value.sequence)
+    for (const Value& v : *value.sequence) total += held_bytes(v);
+  return total;
+}
+
+}  // namespace
+
+Status Context::run(const RunOptions& options) {
+  if (Status bound = bind(); !bound.ok) return bound;
+  try {
+    has_run_ = false;
+    run_all(options);
+    has_run_ = true;
+    return {};
+  } catch (const Cancelled&) {
+    return {false, true, ErrorKind::kUser, "the run was cancelled", {}};
+  } catch (...) {
+    return guarded([] { throw; });
+  }
+}
+
+void Context::run_all(const RunOptions& options) {
+  const Layout& layout = active_plan_->layout;
+  const size_t steps = active_plan_->plan.steps.size();
+  const bool dynamic = layout.segments.size() > 1 && layout.segments[1] != int32_t(steps);
+  if (dynamic || !layout.late_facts.back().empty())
+    std::erase_if(active_->symbols,
+                  [&](const auto& s) { return !layout.input_symbols.count(s.first); });
+  for (Value& v : dynamic_)
+    if (v.has_value()) v = {};
+  dynamic_bytes_ = 0;
+  if (options.timings) options.timings->clear();
+  for (size_t g = 0; g < layout.segments.size(); ++g) {
+    active_->write_late_facts(g);
+    const size_t end = g + 1 < layout.segments.size() ? size_t(layout.segments[g + 1]) : steps;
+    for (size_t s = size_t(layout.segments[g]); s < end; ++s) {
+      if (options.cancelled && options.cancelled->load(std::memory_order_relaxed))
+        throw Cancelled{};
+      const auto start = std::chrono::steady_clock::now();
+      run_step(s, options);
+      if (!options.timings) continue;
+      const std::chrono::duration<double, std::milli> took =
+          std::chrono::steady_clock::now() - start;
+      options.timings->push_back({int32_t(s), took.count()});
+    }
+  }
+  finish_outputs();
+  if (!engine_->graph().states.empty()) keep_states();
+}
+
+void Context::run_step(size_t s, const RunOptions& options) {
+  const Layout& layout = active_plan_->layout;
+  const Tactic* tactic = active_plan_->tactics[s];
+  if (layout.late[s] && tactic) active_->bind_late_step(s);
+  if (tactic)
+    run_tactic_step(s, options);
+  else
+    run_reference_step(s);
+  for (int32_t v : layout.release[s]) {
+    dynamic_bytes_ -= held_bytes(dynamic_[size_t(v)]);
+    dynamic_[size_t(v)] = {};
+  }
+}
+
+std::byte* Context::pointer(int32_t v) const {
+  const Layout& layout = active_plan_->layout;
+  const auto root = size_t(layout.root[size_t(v)]);
+  const ValueId id = layout.values[root];
+  const int64_t offset = active_->values[size_t(v)].offset;
+  switch (layout.storage[root]) {
+    case Storage::kArena:
+      return arena_.get() + active_->root_offset[root] + offset;
+    case Storage::kOutput:
+      return output_memory_[size_t(output_of_root_[root])].get() + offset;
+    case Storage::kConstant:
+      return const_cast<std::byte*>(engine_->constant(id.node).raw()) + offset;
+    case Storage::kInput:
+      return const_cast<std::byte*>(inputs_[size_t(input_of_node_[size_t(id.node)])].tensor.raw()) +
+             offset;
+    case Storage::kFact:
+      return const_cast<std::byte*>(active_->facts[root].raw()) + offset;
+    case Storage::kDynamic:
+      return const_cast<std::byte*>(dynamic_[root].tensor.raw());
+    case Storage::kNone:
+      break;
+  }
+  return nullptr;
+}
+
+Value Context::value_of(int32_t v) const {
+  const Layout& layout = active_plan_->layout;
+  const ValueId id = layout.values[size_t(v)];
+  if (layout.parent[size_t(v)] < 0) switch (layout.storage[size_t(v)]) {
+      case Storage::kConstant:
+        return engine_->constant(id.node);
+      case Storage::kInput:
+        return inputs_[size_t(input_of_node_[size_t(id.node)])];
+      case Storage::kFact:
+        return active_->facts[size_t(v)];
+      case Storage::kDynamic:
+        return dynamic_[size_t(v)];
+      default:
+        break;
+    }
+  const BoundValue& bound = active_->values[size_t(v)];
+  CHECK(bound.known);
+  return Tensor::view(engine_->graph().type(id).dtype, bound.dims, pointer(v));
+}
+
+void Context::run_tactic_step(size_t s, const RunOptions& options) {
+  const int32_t n = active_plan_->plan.steps[s].node;
+  const Node& node = engine_->graph().nodes[size_t(n)];
+  const Layout& layout = active_plan_->layout;
+  BoundStep& step = active_->steps[s];
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    step.inputs[i].data = node.inputs[i].valid() ? pointer(layout.flat(node.inputs[i])) : nullptr;
+  for (size_t o = 0; o < node.types.size(); ++o) {
+    const int32_t v = layout.flat({n, int32_t(o)});
+    if (layout.storage[size_t(v)] == Storage::kDynamic) {
+      dynamic_[size_t(v)] = Tensor(node.types[o].dtype, active_->values[size_t(v)].dims);
+      dynamic_bytes_ += held_bytes(dynamic_[size_t(v)]);
+    }
+    step.outputs[o].data = pointer(v);
+  }
+  std::byte* workspace = arena_.get() + step.workspace_offset;
+  if (layout.late[s]) {
+    if (step.workspace > scratch_capacity_) {
+      charge(step.workspace);
+      scratch_ = backends().front()->allocate(step.workspace);
+      scratch_capacity_ = step.workspace;
+    }
+    workspace = scratch_.get();
+  }
+  active_plan_->tactics[s]->run(
+      step.state, {step.inputs, step.outputs, workspace, options_.max_threads, options.cancelled});
+}
+
+void Context::run_reference_step(size_t s) {
+  const int32_t n = active_plan_->plan.steps[s].node;
+  const Node& node = engine_->graph().nodes[size_t(n)];
+  const Layout& layout = active_plan_->layout;
+  std::vector<Value> inputs, results(node.types.size());
+  for (ValueId v : node.inputs) inputs.push_back(v.valid() ? value_of(layout.flat(v)) : Value());
+  for (size_t o = 0; o < results.size(); ++o)
+    if (const int32_t v = layout.flat({n, int32_t(o)});
+        layout.storage[size_t(v)] != Storage::kDynamic)
+      results[o] = value_of(v);
+  run_reference(node, inputs, results, active_->symbols);
+  for (size_t o = 0; o < results.size(); ++o)
+    bind_symbols(node.types[o], results[o], "the result of " + label(node), active_->symbols);
+  take_dynamic(s, results);
+}
+
+/// Puts what the reference kernel has made where the plan wants it.
+void Context::take_dynamic(size_t s, std::span<Value> results) {
+  const int32_t n = active_plan_->plan.steps[s].node;
+  const Layout& layout = active_plan_->layout;
+  for (size_t o = 0; o < results.size(); ++o) {
+    const int32_t v = layout.flat({n, int32_t(o)});
+    Value& result = results[o];
+    if (layout.storage[size_t(v)] == Storage::kDynamic) {
+      if (result.kind == Value::Kind::kTensor) active_->set_dims(v, result.tensor.dims());
+      dynamic_bytes_ += held_bytes(result);
+      dynamic_[size_t(v)] = std::move(result);
+      charge(0);
+      continue;
+    }
+    CHECK(result.kind == Value::Kind::kTensor && active_->values[size_t(v)].known);
+    std::byte* home = pointer(v);
+    if (result.tensor.dims() != active_->values[size_t(v)].dims)
+      fail_internal("the result has shape ", str(result.tensor.dims()), ", planned was ",
+                    str(active_->values[size_t(v)].dims));
+    if (result.tensor.raw() != home && result.tensor.bytes())
+      std::memcpy(home, result.tensor.raw(), result.tensor.bytes());
+  }
+}
+
+/// True when extents of an output have only now become known (facts of data-dependent extents).
+bool Context::outputs_are_stale() const {
+  const Graph& graph = engine_->graph();
+  const Layout& layout = active_plan_->layout;
+  for (size_t o = 0; o < graph.outputs.size(); ++o) {
+    const auto v = size_t(layout.flat(graph.outputs[o].value));
+    if (layout.storage[v] == Storage::kFact &&
+        active_->outputs[o].tensor.dims() != active_->values[v].dims)
+      return true;
+  }
+  return active_->outputs_generation != generation_;
+}
+
+/// Fills the outputs that no step has written in place.
+void Context::finish_outputs() {
+  const Graph& graph = engine_->graph();
+  const Layout& layout = active_plan_->layout;
+  if (outputs_are_stale()) active_->outputs_generation = 0, refresh_outputs();
+  for (size_t o = 0; o < graph.outputs.size(); ++o) {
+    if (layout.output_root[o] >= 0) continue;
+    const int32_t v = layout.flat(graph.outputs[o].value);
+    const Type& type = graph.type(graph.outputs[o].value);
+    Value& out = active_->outputs[o];
+    if (layout.storage[size_t(v)] == Storage::kDynamic || !type.is_tensor() ||
+        type.dtype == DType::kString || !active_->values[size_t(v)].known) {
+      out = value_of(v);
+    } else if (is_sub_byte(type.dtype)) {
+      if (out.tensor.bytes()) std::memcpy(out.tensor.raw(), pointer(v), out.tensor.bytes());
+    } else {
+      copy_to_dense(out.tensor.raw(), pointer(v), active_->values[size_t(v)],
+                    size_t(bit_width(type.dtype)) / 8);
+    }
+  }
+}
+
+namespace {
+Value copy_of(const Value& value) {
+  return value.kind == Value::Kind::kTensor ? Value(value.tensor.clone()) : value;
+}
+}  // namespace
+
+void Context::keep_states() {
+  const Graph& graph = engine_->graph();
+  for (const StatePair& s : graph.states) {
+    const int i = input_index(s.input), o = output_index(s.output);
+    if (i < 0 || o < 0) continue;
+    const Value& from = active_->outputs[size_t(o)];
+    Value& to = inputs_[size_t(i)];
+    const bool same = !given_[size_t(i)] && to.kind == Value::Kind::kTensor &&
+                      from.kind == Value::Kind::kTensor && to.tensor.dims() == from.tensor.dims() &&
+                      from.tensor.dtype() != DType::kString;
+    if (!same)
+      to = copy_of(from);
+    else if (to.tensor.bytes())
+      std::memcpy(to.tensor.raw(), from.tensor.raw(), to.tensor.bytes());
+    given_[size_t(i)] = false;
+  }
+}
+
+}  // namespace vitrify
