@@ -19,6 +19,8 @@ Digest digest(std::span<const std::byte> bytes) {
   return {h.low64, h.high64};
 }
 
-Digest digest(std::string_view text) { return digest(std::as_bytes(std::span(text.data(), text.size()))); }
+Digest digest(std::string_view text) {
+  return digest(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 }  // namespace vitrify

@@ -1,0 +1,60 @@
+#include "base/knobs.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace vitrify {
+
+namespace {
+constexpr KnobRow kKnobs[] = {
+    {Knob::kThreads, "VITRIFY_THREADS", "0",
+     "threads of the process's pool; 0: one per CPU of the affinity mask"},
+    {Knob::kMaxIsa, "VITRIFY_MAX_ISA", "all", "lowers the machine: baseline, avx2, avx512 or all"},
+    {Knob::kVerbose, "VITRIFY_VERBOSE", "0",
+     "0 silent, 1 choices and sizes, 2 passes, 3 rewrites, 4 tactics, 5 everything"},
+    {Knob::kDisablePasses, "VITRIFY_DISABLE_PASSES", "", "passes to leave out, separated by ';'"},
+    {Knob::kDisableRules, "VITRIFY_DISABLE_RULES", "",
+     "rules to leave out, by name or left-hand side, separated by ';'"},
+    {Knob::kDisableTactics, "VITRIFY_DISABLE_TACTICS", "",
+     "tactics to leave out, by name, separated by ';'"},
+};
+}  // namespace
+
+std::span<const KnobRow> knob_table() { return kKnobs; }
+
+std::string_view knob(Knob which) {
+  const KnobRow& row = kKnobs[size_t(which)];
+  const char* value = std::getenv(std::string(row.name).c_str());
+  return value ? value : row.otherwise;
+}
+
+int64_t knob_int(Knob which) {
+  std::string_view text = knob(which);
+  int64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  require(error == std::errc() && end == text.data() + text.size(), kKnobs[size_t(which)].name,
+          " must be a number, not '", text, "'");
+  return value;
+}
+
+std::vector<std::string> knob_list(Knob which) {
+  std::vector<std::string> items;
+  std::string_view rest = knob(which);
+  while (!rest.empty()) {
+    size_t end = std::min(rest.find(';'), rest.size());
+    if (end) items.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return items;
+}
+
+void log(int level, std::string_view line) {
+  if (knob_int(Knob::kVerbose) >= level)
+    std::fprintf(stderr, "vitrify: %.*s\n", int(line.size()), line.data());
+}
+
+}  // namespace vitrify

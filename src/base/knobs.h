@@ -1,0 +1,31 @@
+// Knobs: every environment variable that Vitrify reads. Rows in knobs.cpp; no getenv elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vitrify {
+
+enum class Knob { kThreads, kMaxIsa, kVerbose, kDisablePasses, kDisableRules, kDisableTactics };
+
+struct KnobRow {
+  Knob knob;
+  std::string_view name, otherwise, about;
+};
+std::span<const KnobRow> knob_table();
+
+/// The variable's value, or the row's default. Read from the environment at each call.
+std::string_view knob(Knob which);
+/// As a number; user error when it is none.
+int64_t knob_int(Knob which);
+/// Split at ';'.
+std::vector<std::string> knob_list(Knob which);
+
+/// Prints a line to stderr when VITRIFY_VERBOSE is at least `level` (1 choices and sizes … 5
+/// everything).
+void log(int level, std::string_view line);
+
+}  // namespace vitrify

@@ -1,0 +1,162 @@
+#include "base/thread_pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/knobs.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace vitrify {
+
+namespace {
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+int default_threads() {
+  int64_t wanted = 0;
+  try {
+    wanted = knob_int(Knob::kThreads);
+  } catch (...) {  // a bad knob must not take down a run; the CLI checks knobs first
+  }
+  cpu_set_t mask;
+  int available = sched_getaffinity(0, sizeof mask, &mask) == 0
+                      ? CPU_COUNT(&mask)
+                      : int(std::thread::hardware_concurrency());
+  return std::clamp(wanted > 0 ? int(wanted) : available, 1, 256);
+}
+
+// Spinning covers the gaps between the steps of one run; beyond that a worker parks.
+constexpr int kSpins = 4000;
+
+thread_local bool inside = false;  // a nested call runs in the caller alone
+}  // namespace
+
+/// One job at a time. `epoch` counts jobs; workers wait for it to change. Workers enter a job by
+/// taking a ticket; the caller leaves when no index is left and nobody is inside.
+struct ThreadPool::State {
+  explicit State(int threads) : threads_wanted(threads) {}
+
+  void start() {
+    for (int i = 1; i < threads_wanted; ++i) workers.emplace_back([this] { work(); });
+  }
+
+  void run_indices() {
+    inside = true;
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) (*job)(i);
+    inside = false;
+  }
+
+  void work() {
+    uint32_t seen = 0;
+    for (;;) {
+      for (int spin = 0; spin < kSpins && epoch.load(std::memory_order_acquire) == seen; ++spin)
+        relax();
+      epoch.wait(seen, std::memory_order_acquire);
+      seen = epoch.load(std::memory_order_acquire);
+      if (stopping.load(std::memory_order_relaxed)) return;
+      // The gate is positive while a job is open: the low half counts places left, the high half
+      // guests.
+      if (!enter()) continue;
+      run_indices();
+      guests.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  bool enter() {
+    guests.fetch_add(1, std::memory_order_acquire);
+    if (open.load(std::memory_order_acquire) && places.fetch_sub(1, std::memory_order_acq_rel) > 0)
+      return true;
+    guests.fetch_sub(1, std::memory_order_release);
+    return false;
+  }
+
+  void run(int64_t n, int max_threads, RangeFn f) {
+    job = &f;
+    count = n;
+    next.store(0, std::memory_order_relaxed);
+    places.store(int(std::min<int64_t>(max_threads, n)) - 1, std::memory_order_relaxed);
+    open.store(true, std::memory_order_seq_cst);
+    epoch.fetch_add(1, std::memory_order_release);
+    epoch.notify_all();
+    run_indices();
+    open.store(false, std::memory_order_seq_cst);
+    while (guests.load(std::memory_order_acquire) != 0) relax();
+  }
+
+  void stop() {
+    stopping = true;
+    epoch.fetch_add(1, std::memory_order_release);
+    epoch.notify_all();
+    for (auto& w : workers) w.join();
+  }
+
+  const int threads_wanted;
+  std::vector<std::thread> workers;
+  std::mutex busy;  // held by the one caller that has the workers
+  const RangeFn* job = nullptr;
+  int64_t count = 0;
+  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<uint32_t> epoch{0};
+  alignas(64) std::atomic<int> guests{0};
+  std::atomic<int> places{0};
+  std::atomic<bool> open{false}, stopping{false};
+};
+
+ThreadPool::ThreadPool() : state_(std::make_unique<State>(default_threads())) { state_->start(); }
+
+ThreadPool::~ThreadPool() {
+  if (state_) state_->stop();
+}
+
+namespace {
+std::atomic<ThreadPool*> instance{nullptr};
+std::mutex making;
+}  // namespace
+
+ThreadPool& ThreadPool::process() {
+  if (ThreadPool* pool = instance.load(std::memory_order_acquire)) return *pool;
+  std::lock_guard lock(making);
+  if (!instance.load()) {
+    static bool registered = false;
+    if (!registered) {
+      // After fork the child has no workers: it forgets the pool (whose memory stays) and makes its
+      // own.
+      pthread_atfork([] { making.lock(); }, [] { making.unlock(); },
+                     [] {
+                       instance.store(nullptr);
+                       inside = false;
+                       making.unlock();
+                     });
+      registered = true;
+    }
+    instance.store(new ThreadPool, std::memory_order_release);  // lives as long as the process
+  }
+  return *instance.load();
+}
+
+int ThreadPool::size() const { return state_->threads_wanted; }
+
+void ThreadPool::parallel_for(int64_t n, int max_threads, RangeFn f) {
+  std::unique_lock lock(state_->busy, std::defer_lock);
+  bool alone =
+      n <= 1 || max_threads <= 1 || state_->threads_wanted <= 1 || inside || !lock.try_lock();
+  if (alone) {
+    for (int64_t i = 0; i < n; ++i) f(i);
+    return;
+  }
+  state_->run(n, max_threads, f);
+}
+
+}  // namespace vitrify
