@@ -5,7 +5,8 @@ usage: check_models.py [--vitrify FILE] [--zoo DIR] [--timing] [NAME...]
 One engine per model, built for its profile, runs all test shapes. Outputs agree when shape and type are the same, NaN
 and Inf stand in the same places, integers and strings are equal, and max|a-b| <= 1e-3 * max|b| in each output. The
 plan is judged too: no arithmetic step on a reference tactic, no transpose where channels-last must cancel them all,
-one convolution per RepVGG block. Closes with "N passed, N failed"; exit 1 when one failed.
+one convolution per RepVGG block. A build may take twice the model plus 300 MB of memory. Closes with "N passed, N
+failed"; exit 1 when one failed.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from samples import sample_inputs
 from zoo import MODELS, ZOO, runner, session
 
 TOLERANCE = 1e-3
+MEMORY_ALLOWANCE = 300e6  # a build may take this and twice the model at its peak
 # Steps that must run on a kernel of their own: convolution, matrix product, pool, norm, softmax, pointwise.
 FAST_OPS = {"conv", "conv_transpose", "matmul", "pool", "normalize", "lrn", "softmax", "pointwise", "unary", "binary",
             "select", "cast", "region", "attention"}
@@ -120,16 +122,23 @@ def attempt(function, *arguments):
 def build_engine(options, spec, folder):
     engine, explain = folder / "model.engine", folder / "explain.json"
     flags = ["--explain", explain] + ([] if options.timing else ["--no-timing"])
-    vitrify_cli.build(options.vitrify, options.zoo / spec["model"], engine, spec["profile"], flags)
+    model = options.zoo / spec["model"]
+    peak = vitrify_cli.build(options.vitrify, model, engine, spec["profile"], flags)["peak_bytes"]
     if not json.loads(explain.read_text()):
         raise ValueError("--explain wrote no decisions")
-    return engine
+    return engine, peak, memory_problems(peak, model.stat().st_size)
+
+
+def memory_problems(peak, model_bytes):
+    limit = 2 * model_bytes + MEMORY_ALLOWANCE
+    return [f"peak memory {peak / 1e6:.0f} MB, limit {limit / 1e6:.0f} MB"] if peak > limit else []
 
 
 def check_model(options, name, folder, table):
     spec = json.loads((options.zoo / f"{name}.json").read_text())
-    engine, problems, seconds = attempt(build_engine, options, spec, folder)
-    table.row(name, "build", problems, "", seconds)
+    built, problems, seconds = attempt(build_engine, options, spec, folder)
+    engine, peak, too_much = built or (None, 0, [])
+    table.row(name, "build", problems or too_much, f"{peak / 1e6:.0f} MB", seconds)
     if engine is None:
         table.failed += 1 + len(spec["shapes"])  # the plan and every shape stay unproved
         return

@@ -26,6 +26,7 @@ if words[0] == "build":
     assert len(values["--profile"][0].split(":")) == 3
     shutil.copy(words[1], values["-o"][0])
     open(values["--explain"][0], "w").write('[{{"rule": "none"}}]')
+    waste = np.ones(400_000_000 if fault == "memory" else 1, np.uint8)
     print("{{}}")
 elif words[0] == "inspect":
     steps = [dict(name="a", op="conv", tactic="cpu.conv", origin=["a"])] * (10 if fault == "conv" else 9)
@@ -52,7 +53,7 @@ elif words[0] == "run":
     print("{{}}")
 '''
 FAULTS = ("build", "inspect", "run", "conv", "transpose", "reference", "ignore", "missing", "type", "value", "nan",
-          "shape")
+          "shape", "memory")
 
 
 def check(binary, zoo, fault):

@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +18,42 @@ class CliError(Exception):
     """The command failed, ran too long or did not print one JSON object."""
 
 
+def resident_peak(process):
+    """The most memory that a live process has held so far, in bytes; 0 where the system does not tell."""
+    try:
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def wait(process, command):
+    """Waits for the end; returns the exit status and the peak resident memory in bytes."""
+    deadline, peak = time.monotonic() + TIMEOUT, 0
+    while process.poll() is None:
+        peak = max(peak, resident_peak(process))
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise CliError(f"{command} took more than {TIMEOUT} s")
+        time.sleep(0.005)
+    return process.returncode, peak
+
+
 def call(binary, *arguments):
-    """Runs one command with --json and returns its answer."""
+    """Runs one command with --json; returns its answer with the peak memory added as "peak_bytes"."""
     command = [str(binary), *map(str, arguments), "--json"]
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        status, peak = wait(subprocess.Popen(command, stdout=output, stderr=errors), arguments[0])
+        output.seek(0), errors.seek(0)
+        answer, message = output.read(), errors.read()
+    if status:
+        last = (message.strip() or answer.strip() or "no message").splitlines()[-1]
+        raise CliError(f"{arguments[0]} exited with {status}: {last}")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        raise CliError(f"{arguments[0]} took more than {TIMEOUT} s") from None
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise CliError(f"{arguments[0]} exited with {done.returncode}: {last}")
-    try:
-        return json.loads(done.stdout)
-    except ValueError:
-        raise CliError(f"{arguments[0]} did not print JSON: {done.stdout[:80]!r}") from None
+        return {**json.loads(answer), "peak_bytes": peak}
+    except (ValueError, TypeError):
+        raise CliError(f"{arguments[0]} did not print a JSON object: {answer[:80]!r}") from None
 
 
 def shape_text(shape):
