@@ -24,10 +24,10 @@ struct ImportProblem {
 
 /// Reads, checks and imports. Throws vitrify::Error (kUser: not a valid model; kUnsupported: the
 /// message lists every problem).
-Graph import_model(const std::string& path, const ImportOptions& options = {});
+vitrify::Graph import_model(const std::string& path, const ImportOptions& options = {});
 /// The same, but collects problems instead of throwing where it can (for `inspect`).
-Graph import_model(const Model& model, const ImportOptions& options,
-                   std::vector<ImportProblem>* problems);
+vitrify::Graph import_model(const Model& model, const ImportOptions& options,
+                            std::vector<ImportProblem>* problems);
 
 /// What an importer function sees: one ONNX node, its inputs as IR values, and the builder.
 class NodeContext {
@@ -72,6 +72,8 @@ class NodeContext {
   /// types of the body's own inputs (kNone entries keep the declared ones).
   GraphRef graph_attribute(std::string_view name, const std::vector<Type>& input_types,
                            std::vector<ValueId>* captures);
+  /// A graph attribute imported in place, its inputs bound to `inputs`: its outputs' values.
+  std::vector<ValueId> inline_graph(std::string_view name, const std::vector<ValueId>& inputs);
   DType dtype_attribute(std::string_view name, DType otherwise) const;
 
   /// Adds an IR node whose origin is this ONNX node.
