@@ -107,7 +107,7 @@ void store_wide(const void* from, Tensor& t, int64_t begin, int64_t count) {
   DType compute = compute_type(t.dtype());
   if (compute == t.dtype()) {
     auto width = size_t(bit_width(compute) / 8);
-    std::memcpy(t.raw() + size_t(begin) * width, from, size_t(count) * width);
+    std::memmove(t.raw() + size_t(begin) * width, from, size_t(count) * width);
     return;
   }
   switch (t.dtype()) {
