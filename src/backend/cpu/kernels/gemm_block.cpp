@@ -22,9 +22,8 @@ namespace {
 constexpr int64_t kTableSize = 4096;  // row pointers of one block: 32 KiB of stack
 constexpr int64_t kBlockRows = 240;   // rows of A that stay in L2 while the panels pass by
 constexpr int64_t kBlockK = 256;  // rows of a panel that are reused from L1/L2 by all those rows
-constexpr int kMaxTileRows = 8;
 
-/// One register tile: up to kMaxTileRows rows of one panel over a part of the reduction.
+/// One register tile: up to 8 rows of one panel over a part of the reduction.
 struct Tile {
   const float* const* a = nullptr;  // a[tap * a_step + row] + k0
   int64_t a_step = 0, taps = 0, k0 = 0, k = 0;
@@ -35,8 +34,10 @@ struct Tile {
   bool add = false;  // to what is in C, otherwise bias and residual start the sum
   bool clip = false;
   float lo = 0, hi = 0;
-  float* c[kMaxTileRows];
-  const float* residual[kMaxTileRows];  // [0] null: none
+  // Row r of C at c[r] + column; residual likewise, or null; bias at the first column, or null.
+  float* const* c = nullptr;
+  const float* const* residual = nullptr;
+  int64_t column = 0;
   const float* bias = nullptr;
 };
 
@@ -48,6 +49,8 @@ struct Part {
   bool first = false, last = false;
   const float* table[kTableSize];
   int64_t out_rows[kBlockRows];
+  float* c[kBlockRows];
+  const float* residual[kBlockRows];
 };
 
 }  // namespace
@@ -64,22 +67,21 @@ constexpr int kTileRows[] = {0, HWY_TARGET == HWY_AVX3 ? 8 : 6, HWY_TARGET == HW
                              6};
 
 /// Writes one vector of the result: bias and residual (or what C holds) are added, then clipped.
+/// `t` is a copy in registers: a store to C cannot change it.
 template <bool kPartial>
-HWY_INLINE void finish_vector(const Tile& t, Vec sum, int row, int64_t col) {
+HWY_INLINE void finish_vector(const Tile& t, Vec sum, float* c, const float* bias,
+                              const float* residual) {
   const Floats d;
   const auto load = [&](const float* p)
                         HWY_ATTR { return kPartial ? load_partial(p, t.tail) : hn::LoadU(d, p); };
-  if (t.add) {
-    sum = hn::Add(sum, load(t.c[row] + col));
-  } else {
-    if (t.bias) sum = hn::Add(sum, load(t.bias + col));
-    if (t.residual[0]) sum = hn::Add(sum, load(t.residual[row] + col));
-  }
+  if (t.add) sum = hn::Add(sum, load(c));
+  if (bias) sum = hn::Add(sum, load(bias));
+  if (residual) sum = hn::Add(sum, load(residual));
   if (t.clip) sum = clip(sum, set(t.lo), set(t.hi));
   if (kPartial) {
-    store_partial(sum, t.c[row] + col, t.tail);
+    store_partial(sum, c, t.tail);
   } else {
-    hn::StoreU(sum, d, t.c[row] + col);
+    hn::StoreU(sum, d, c);
   }
 }
 
@@ -141,17 +143,23 @@ void run_tile(const Tile& t) {
       }
     }
   }
+  const Tile local = t;
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
+    float* c = local.c[r] + local.column;
+    const float* residual = local.residual ? local.residual[r] + local.column : nullptr;
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) {
+      constexpr int kLast = Vectors - 1;
       Vec total = sum[0][r][v];
 #pragma GCC unroll 16
       for (int u = 1; u < kChains; ++u) total = hn::Add(total, sum[u][r][v]);
-      if (v == Vectors - 1 && t.tail != kLanes) {
-        finish_vector<true>(t, total, r, v * kLanes);
+      const float* bias = local.bias ? local.bias + v * kLanes : nullptr;
+      const float* addend = residual ? residual + v * kLanes : nullptr;
+      if (v == kLast && local.tail != kLanes) {
+        finish_vector<true>(local, total, c + v * kLanes, bias, addend);
       } else {
-        finish_vector<false>(t, total, r, v * kLanes);
+        finish_vector<false>(local, total, c + v * kLanes, bias, addend);
       }
     }
   }
@@ -198,12 +206,13 @@ void set_clip(const Epilogue& e, Tile& tile) {
 }
 
 /// The rest of the epilogue, over finished segments in L1.
-void finish_rows(const Product& p, const Tile& tile, const int64_t* out_rows, int rows, int64_t col,
+void finish_rows(const Product& p, const Tile& tile, const int64_t* out_rows, int rows,
                  int64_t cols) {
   const Epilogue& e = *p.epilogue;
   for (int r = 0; r < rows; ++r) {
-    if (!tile.clip) apply_activation(e.activation, e.a, e.b, tile.c[r], cols);
-    if (e.tile) e.tile(e.ctx, tile.c[r], p.row_base + out_rows[r], p.col_base + col, cols);
+    float* c = tile.c[r] + tile.column;
+    if (!tile.clip) apply_activation(e.activation, e.a, e.b, c, cols);
+    if (e.tile) e.tile(e.ctx, c, p.row_base + out_rows[r], p.col_base + tile.column, cols);
   }
 }
 
@@ -223,19 +232,9 @@ void set_panel(const Product& p, const Panels& panels, int64_t panel, const Part
   }
   tile.b_tap_step = p.k * tile.b_stride;
   tile.tail = panels.valid(panel) - (width - kLanes);
-  tile.bias = p.epilogue->bias ? p.epilogue->bias + p.col_base + begin : nullptr;
-}
-
-void set_rows(const Product& p, const int64_t* out_rows, int rows, int64_t col, Tile& tile) {
-  const Epilogue& e = *p.epilogue;
-  tile.residual[0] = nullptr;
-  for (int r = 0; r < rows; ++r) {
-    tile.c[r] = p.c + out_rows[r] * p.c_row_stride + col;
-    if (e.residual) {
-      tile.residual[r] =
-          e.residual + (p.row_base + out_rows[r]) * e.residual_stride + p.col_base + col;
-    }
-  }
+  tile.column = begin;
+  const float* bias = part.first ? p.epilogue->bias : nullptr;
+  tile.bias = bias ? bias + p.col_base + begin : nullptr;
 }
 
 /// One panel over all rows of a part.
@@ -251,15 +250,29 @@ void run_panel(const Product& p, const Panels& panels, int64_t panel, const Part
   set_panel(p, panels, panel, part, tile);
   const bool more = part.last && ((p.epilogue->activation != Activation::kNone && !tile.clip) ||
                                   p.epilogue->tile != nullptr);
-  const int64_t vectors = panels.width(panel) / kLanes, col = panels.begin(panel);
+  const int64_t vectors = panels.width(panel) / kLanes;
   const int64_t tiles = div_up(part.rows, kTileRows[vectors]);
-  for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t r0 = i * part.rows / tiles;
-    const int rows = static_cast<int>((i + 1) * part.rows / tiles - r0);
+  const int64_t least = part.rows / tiles, longer = part.rows % tiles;
+  for (int64_t i = 0, r0 = 0; i < tiles; ++i) {
+    const int rows = static_cast<int>(least + (i < longer));
     tile.a = part.table + r0;
-    set_rows(p, part.out_rows + r0, rows, col, tile);
+    tile.c = part.c + r0;
+    if (part.first && p.epilogue->residual) tile.residual = part.residual + r0;
     tile_function(rows, vectors)(tile);
-    if (more) finish_rows(p, tile, part.out_rows + r0, rows, col, panels.valid(panel));
+    if (more) finish_rows(p, tile, part.out_rows + r0, rows, panels.valid(panel));
+    r0 += rows;
+  }
+}
+
+void set_out_rows(const Product& p, Part& part) {
+  const Epilogue& e = *p.epilogue;
+  for (int64_t r = 0; r < part.rows; ++r) part.out_rows[r] = part.row0 + r;
+  if (p.out_rows) p.out_rows(p.ctx, part.row0, part.rows, part.out_rows);
+  for (int64_t r = 0; r < part.rows; ++r) part.c[r] = p.c + part.out_rows[r] * p.c_row_stride;
+  if (!e.residual) return;
+  const float* residual = e.residual + p.row_base * e.residual_stride + p.col_base;
+  for (int64_t r = 0; r < part.rows; ++r) {
+    part.residual[r] = residual + part.out_rows[r] * e.residual_stride;
   }
 }
 
@@ -272,8 +285,7 @@ void run_rows(const Product& p, const Panels& panels, int64_t panel0, int64_t pa
   Part part;
   part.row0 = row0;
   part.rows = rows;
-  for (int64_t r = 0; r < rows; ++r) part.out_rows[r] = row0 + r;
-  if (p.out_rows) p.out_rows(p.ctx, row0, rows, part.out_rows);
+  set_out_rows(p, part);
   const bool one_tile = rows <= kTileRows[kMaxVectors];
   const int64_t limit = one_tile ? std::numeric_limits<int64_t>::max() : kBlockK;
   const int64_t k = std::max<int64_t>(p.k, 1), taps = p.k == 0 ? 1 : p.taps;
