@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "base/error.h"
+#include "base/knobs.h"
 
 namespace vitrify::cpu {
 namespace {
@@ -23,8 +24,13 @@ Isa detect() {
   return !avx2 ? Isa::kBaseline : !avx512 ? Isa::kAvx2 : Isa::kAvx512;
 }
 
+Isa wanted_isa() {
+  const std::string_view word = knob(Knob::kMaxIsa);
+  return word == "all" ? machine_isa() : std::min(parse_isa(word), machine_isa());
+}
+
 std::atomic<Isa>& limit() {
-  static std::atomic<Isa> value = machine_isa();
+  static std::atomic<Isa> value = wanted_isa();
   return value;
 }
 
