@@ -21,16 +21,17 @@ struct MatMulShape {
 };
 
 MatMulShape matmul_shape(const MatMul& op, const Shape& a, const Shape& b) {
-  require(!a.empty() && !b.empty(), "operands ", str(a), " and ", str(b), " need at least one axis");
+  require(!a.empty() && !b.empty(), "operands ", str(a), " and ", str(b),
+          " need at least one axis");
   MatMulShape s{a, b, a.size() == 1, b.size() == 1};
   if (s.row) s.a.insert(s.a.begin(), 1);
   if (s.column) s.b.push_back(1);
   if (op.transpose_a && !s.row) std::swap(s.a.end()[-1], s.a.end()[-2]);
   if (op.transpose_b && !s.column) std::swap(s.b.end()[-1], s.b.end()[-2]);
   const Dim &k = s.k(), &other = s.b[s.b.size() - 2];
-  require(!k.is_constant() || !other.is_constant() || k == other, "the contracted extents differ: ",
-          str(a), op.transpose_a ? " transposed" : "", " by ", str(b),
-          op.transpose_b ? " transposed" : "");
+  require(!k.is_constant() || !other.is_constant() || k == other,
+          "the contracted extents differ: ", str(a), op.transpose_a ? " transposed" : "", " by ",
+          str(b), op.transpose_b ? " transposed" : "");
   return s;
 }
 
@@ -109,7 +110,8 @@ void reference_matmul(ReferenceCall& call) {
   Dims batch = broadcast_dims(batch_a, batch_b), dims = values(matmul_result(s));
   int64_t m = s.m().value(), n = s.n().value(), k = s.k().value();
   with_working_type(a.dtype(), [&]<class T>(T) {
-    Matrices<T> left(a, op.transpose_a && !s.row, m, k), right(b, op.transpose_b && !s.column, k, n);
+    Matrices<T> left(a, op.transpose_a && !s.row, m, k),
+        right(b, op.transpose_b && !s.column, k, n);
     std::vector<Accumulator<T>> y(size_t(element_count(dims)));
     int64_t count = y.empty() ? 0 : element_count(batch);
     for (int64_t i = 0; i < count; ++i)

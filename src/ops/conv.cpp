@@ -15,7 +15,8 @@ Window conv_window(const Conv& op, const Shape& w) {
   Window window = op.window;
   if (window.kernel.empty())
     for (size_t i = 2; i < w.size(); ++i) {
-      if (!w[i].is_constant()) fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
+      if (!w[i].is_constant())
+        fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
       window.kernel.push_back(w[i].value());
     }
   window = checked_window(window, w.size() - 2);

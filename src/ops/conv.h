@@ -1,6 +1,6 @@
 // Convolutions. Conv and ConvTranspose are channels-last: x is [N, spatial…, C], the result
-// [N, spatial…, M]; w is [M, C/group, k…], or [C, M/group, k…] for ConvTranspose, with any number of
-// spatial axes. DeformConv keeps ONNX's layout. Formulas: ONNX's operator specification.
+// [N, spatial…, M]; w is [M, C/group, k…], or [C, M/group, k…] for ConvTranspose, with any number
+// of spatial axes. DeformConv keeps ONNX's layout. Formulas: ONNX's operator specification.
 #pragma once
 
 #include "ops/op_info.h"

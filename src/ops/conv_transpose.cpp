@@ -10,16 +10,15 @@ namespace vitrify {
 namespace {
 
 struct TransposedShape {
-  Window window;       ///< pads explicit only when the op's are and no output_shape is given
-  Ints extra;          ///< output_padding, one per axis
-  Ints output_shape;   ///< spatial extents asked for, or empty
+  Window window;      ///< pads explicit only when the op's are and no output_shape is given
+  Ints extra;         ///< output_padding, one per axis
+  Ints output_shape;  ///< spatial extents asked for, or empty
   bool given() const { return !output_shape.empty(); }
 };
 
 void check_list(const Ints& list, size_t axes, const char* what) {
   require(list.size() == axes, what, " has ", list.size(), " entries for ", axes, " spatial axes");
-  for (int64_t v : list)
-    require(v >= 0 && v <= (int64_t(1) << 40), what, " holds ", v);
+  for (int64_t v : list) require(v >= 0 && v <= (int64_t(1) << 40), what, " holds ", v);
 }
 
 TransposedShape checked_shape(const ConvTranspose& op, const Shape& x, const Shape& w) {
@@ -34,7 +33,8 @@ TransposedShape checked_shape(const ConvTranspose& op, const Shape& x, const Sha
   size_t axes = w.size() - 2;
   if (s.window.kernel.empty())
     for (size_t i = 2; i < w.size(); ++i) {
-      if (!w[i].is_constant()) fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
+      if (!w[i].is_constant())
+        fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
       s.window.kernel.push_back(w[i].value());
     }
   s.window = checked_window(s.window, axes);

@@ -17,7 +17,8 @@ Window deform_window(const DeformConv& op, const Shape& x, const Shape& w) {
   Window window = op.window;
   if (window.kernel.empty())
     for (size_t i = 2; i < 4; ++i) {
-      if (!w[i].is_constant()) fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
+      if (!w[i].is_constant())
+        fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
       window.kernel.push_back(w[i].value());
     }
   return checked_window(window, 2);
@@ -59,8 +60,8 @@ void sample_points(const DeformShape& s, int64_t n, int64_t o, const T* offset, 
     for (int64_t t = 0; t < g.tap_count; ++t) {
       int64_t at = (n * s.offset_group + k) * g.tap_count + t;
       double* p = points.data() + (k * g.tap_count + t) * 3;
-      p[0] = double(row + t / g.kernel[1] * g.dilations[0]) +
-             double(offset[2 * at * g.out_count + o]);
+      p[0] =
+          double(row + t / g.kernel[1] * g.dilations[0]) + double(offset[2 * at * g.out_count + o]);
       p[1] = double(column + t % g.kernel[1] * g.dilations[1]) +
              double(offset[(2 * at + 1) * g.out_count + o]);
       p[2] = mask ? double(mask[at * g.out_count + o]) : 1;
@@ -77,8 +78,7 @@ void deform_image(const DeformShape& s, int64_t n, const T* x, const T* w, const
     sample_points(s, n, o, offset, mask, points);
     for (int64_t i = 0; i < s.channels; ++i)
       for (int64_t t = 0; t < taps; ++t) {
-        const double* p =
-            points.data() + (i / (s.channels / s.offset_group) * taps + t) * 3;
+        const double* p = points.data() + (i / (s.channels / s.offset_group) * taps + t) * 3;
         values[size_t(i * taps + t)] =
             p[2] * bilinear(x + i * g.in_count, g.in[0], g.in[1], p[0], p[1]);
       }
@@ -101,8 +101,7 @@ DeformShape checked_deform(ReferenceCall& call, const DeformConv& op) {
                 op.group,
                 op.offset_group};
   const Ints &k = window.kernel, &o = s.g.out;
-  require(s.channels % s.group == 0 && s.results % s.group == 0 &&
-              s.channels % s.offset_group == 0,
+  require(s.channels % s.group == 0 && s.results % s.group == 0 && s.channels % s.offset_group == 0,
           "channels ", s.channels, " and ", s.results, " do not divide into the groups");
   expect(w, {s.results, s.channels / s.group, k[0], k[1]}, "w");
   int64_t points = checked_mul(s.offset_group, s.g.tap_count);
@@ -133,14 +132,14 @@ void reference_deform_conv(ReferenceCall& call) {
   with_working_type(call.in(0).dtype(), [&]<class T>(T) {
     auto optional = [&](int i) { return Working<T>(call.has(i) ? call.in(i) : Tensor()); };
     Working<T> x(call.in(0)), w(call.in(1)), offset(call.in(2)), bias = optional(3),
-        mask = optional(4);
+                                                                 mask = optional(4);
     std::vector<double> y(size_t(s.batch * s.results * s.g.out_count));
     for (int64_t n = 0; n < s.batch; ++n)
       deform_image(s, n, x.data() + n * s.channels * s.g.in_count, w.data(), offset.data(),
                    call.has(3) ? bias.data() : nullptr, call.has(4) ? mask.data() : nullptr,
                    y.data() + n * s.results * s.g.out_count);
-    store_working(y.data(), call.out(0, call.in(0).dtype(),
-                                     {s.batch, s.results, s.g.out[0], s.g.out[1]}));
+    store_working(y.data(),
+                  call.out(0, call.in(0).dtype(), {s.batch, s.results, s.g.out[0], s.g.out[1]}));
   });
 }
 

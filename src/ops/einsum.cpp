@@ -79,8 +79,8 @@ EinsumLabels parse_einsum(const std::string& equation, const std::vector<int>& r
   auto terms = split_terms(equation.substr(0, arrow));
   require(terms.size() == ranks.size(), "the equation '", equation, "' has ", terms.size(),
           " operands, the node ", ranks.size());
-  std::string output = arrow == std::string::npos ? implied_output(terms)
-                                                  : clean_term(equation.substr(arrow + 2));
+  std::string output =
+      arrow == std::string::npos ? implied_output(terms) : clean_term(equation.substr(arrow + 2));
   int ellipsis = 0;
   for (size_t i = 0; i < terms.size(); ++i)
     ellipsis = std::max(ellipsis, ellipsis_axes(terms[i], ranks[i]));

@@ -12,4 +12,27 @@ DType product_dtype(DType a, DType b) {
   return a;
 }
 
+void output_through(InferContext& context, const Body& body, int first_operand, Type main) {
+  (void)first_operand;
+  if (!body.empty()) fail_unsupported("epilogue bodies");
+  context.output(std::move(main));
+}
+
+template <class V>
+void store_through(ReferenceCall& call, const Body& body, int first_operand, DType dtype,
+                   const Dims& dims, const V* values) {
+  (void)first_operand;
+  if (!body.empty()) fail_unsupported("epilogue bodies");
+  store_working(values, call.out(0, dtype, dims));
+}
+
+template void store_through<float>(ReferenceCall&, const Body&, int, DType, const Dims&,
+                                   const float*);
+template void store_through<double>(ReferenceCall&, const Body&, int, DType, const Dims&,
+                                    const double*);
+template void store_through<int64_t>(ReferenceCall&, const Body&, int, DType, const Dims&,
+                                     const int64_t*);
+template void store_through<uint64_t>(ReferenceCall&, const Body&, int, DType, const Dims&,
+                                      const uint64_t*);
+
 }  // namespace vitrify

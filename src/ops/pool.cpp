@@ -86,7 +86,9 @@ struct PoolShape {
 PoolShape pool_shape(const Window& window, const Dims& x) {
   Shape in = spatial(to_shape(x), 1, x.size() - 1);
   PoolShape s{window_geometry(checked_window(window, in.size()), Ints(x.begin() + 1, x.end() - 1)),
-              x.front(), x.back(), {x.front()}};
+              x.front(),
+              x.back(),
+              {x.front()}};
   s.dims.insert(s.dims.end(), s.g.out.begin(), s.g.out.end());
   s.dims.push_back(s.channels);
   return s;

@@ -37,7 +37,7 @@ void resolve_pads(const Window& w, WindowGeometry& g) {
 }
 
 WindowGeometry make_geometry(const Window& w, Ints in, Ints out) {
-  WindowGeometry g{std::move(in), std::move(out), w.kernel,    w.strides,
+  WindowGeometry g{std::move(in), std::move(out), w.kernel,  w.strides,
                    w.dilations,   w.pads_begin,   w.pads_end};
   for (size_t i = 0; i < g.axes(); ++i) {
     require(g.out[i] >= 0, "the window (", w.kernel[i], " wide, dilation ", w.dilations[i],
@@ -68,9 +68,9 @@ Shape window_output(const Window& window, const Shape& in) {
   Shape out;
   for (size_t i = 0; i < in.size(); ++i) {
     out.push_back(output_extent(window, i, in[i]));
-    require(!out.back().is_constant() || out.back().value() >= 0, "the window (",
-            window.kernel[i], " wide, dilation ", window.dilations[i],
-            ") does not fit the padded input extent ", in[i].str());
+    require(!out.back().is_constant() || out.back().value() >= 0, "the window (", window.kernel[i],
+            " wide, dilation ", window.dilations[i], ") does not fit the padded input extent ",
+            in[i].str());
   }
   return out;
 }

@@ -34,15 +34,24 @@ void convert_any(const Tensor& t, std::vector<T>& out) {
 template <class T>
 void load(const Tensor& t, std::vector<T>& out) {
   switch (t.dtype()) {
-    case DType::kFloat32: return convert<float>(t, out);
-    case DType::kFloat64: return convert<double>(t, out);
-    case DType::kInt8: return convert<int8_t>(t, out);
-    case DType::kUint8: return convert<uint8_t>(t, out);
-    case DType::kInt32: return convert<int32_t>(t, out);
-    case DType::kInt64: return convert<int64_t>(t, out);
-    case DType::kFloat16: return convert_half(t, out, half_to_float);
-    case DType::kBFloat16: return convert_half(t, out, bfloat16_to_float);
-    default: return convert_any(t, out);
+    case DType::kFloat32:
+      return convert<float>(t, out);
+    case DType::kFloat64:
+      return convert<double>(t, out);
+    case DType::kInt8:
+      return convert<int8_t>(t, out);
+    case DType::kUint8:
+      return convert<uint8_t>(t, out);
+    case DType::kInt32:
+      return convert<int32_t>(t, out);
+    case DType::kInt64:
+      return convert<int64_t>(t, out);
+    case DType::kFloat16:
+      return convert_half(t, out, half_to_float);
+    case DType::kBFloat16:
+      return convert_half(t, out, bfloat16_to_float);
+    default:
+      return convert_any(t, out);
   }
 }
 
