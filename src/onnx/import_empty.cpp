@@ -16,18 +16,6 @@ std::span<const ImportRow> reduce_imports() { return {}; }
 
 // ----
 
-// contraction
-
-std::span<const ImportRow> contraction_imports() { return {}; }
-
-// ----
-
-// spatial
-
-std::span<const ImportRow> spatial_imports() { return {}; }
-
-// ----
-
 // movement
 
 std::span<const ImportRow> movement_imports() { return {}; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/body.h"
 #include "ops/epilogue.h"
 #include "ops/working.h"
 
@@ -97,9 +98,9 @@ void infer_matmul(InferContext& context) {
   context.expect_tensor(0), context.expect_tensor(1);
   DType dtype = product_dtype(context.dtype(0), context.dtype(1));
   const Shape *a = context.shape(0), *b = context.shape(1);
-  if (!a || !b) return output_through(context, op.epilogue, 2, Type::unranked(dtype));
-  output_through(context, op.epilogue, 2,
-                 Type::tensor(dtype, matmul_result(matmul_shape(op, *a, *b))));
+  if (!a || !b) return infer_epilogue(context, op.epilogue, Type::unranked(dtype), 2);
+  infer_epilogue(context, op.epilogue, Type::tensor(dtype, matmul_result(matmul_shape(op, *a, *b))),
+                 2);
 }
 
 void reference_matmul(ReferenceCall& call) {

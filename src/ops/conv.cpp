@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/body.h"
 #include "ops/epilogue.h"
 #include "ops/window.h"
 #include "ops/working.h"
@@ -125,14 +126,14 @@ void infer_conv(InferContext& context) {
   context.expect_tensor(0), context.expect_tensor(1);
   DType dtype = product_dtype(context.dtype(0), context.dtype(1));
   const Shape *x = context.shape(0), *w = context.shape(1);
-  if (!x || !w) return output_through(context, op.epilogue, 2, Type::unranked(dtype));
+  if (!x || !w) return infer_epilogue(context, op.epilogue, Type::unranked(dtype), 2);
   check_channels(op, *x, *w);
   Window window = conv_window(op, *w);
   Shape shape{x->front()};
   for (const Dim& d : window_output(window, Shape(x->begin() + 1, x->end() - 1)))
     shape.push_back(d);
   shape.push_back(w->front());
-  output_through(context, op.epilogue, 2, Type::tensor(dtype, shape));
+  infer_epilogue(context, op.epilogue, Type::tensor(dtype, shape), 2);
 }
 
 void reference_conv(ReferenceCall& call) {

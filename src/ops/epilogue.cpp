@@ -1,5 +1,6 @@
 #include "ops/epilogue.h"
 
+#include "ops/body.h"
 #include "ops/working.h"
 
 namespace vitrify {
@@ -12,18 +13,13 @@ DType product_dtype(DType a, DType b) {
   return a;
 }
 
-void output_through(InferContext& context, const Body& body, int first_operand, Type main) {
-  (void)first_operand;
-  if (!body.empty()) fail_unsupported("epilogue bodies");
-  context.output(std::move(main));
-}
-
 template <class V>
 void store_through(ReferenceCall& call, const Body& body, int first_operand, DType dtype,
                    const Dims& dims, const V* values) {
-  (void)first_operand;
-  if (!body.empty()) fail_unsupported("epilogue bodies");
-  store_working(values, call.out(0, dtype, dims));
+  if (body.empty()) return store_working(values, call.out(0, dtype, dims));
+  Tensor main = begin_main(call, body, dtype, dims);
+  store_working(values, main);
+  finish_main(call, body, main, dtype, first_operand);
 }
 
 template void store_through<float>(ReferenceCall&, const Body&, int, DType, const Dims&,

@@ -1,4 +1,4 @@
-// What ops with an epilogue body share: typing and storing their results.
+// What products and pools with an epilogue body share: typing and storing their results.
 #pragma once
 
 #include "ops/op_info.h"
@@ -8,10 +8,6 @@ namespace vitrify {
 /// The element type of a product of inputs 0 and 1: their common type; 32-bit integers for 8-bit
 /// ones, which may differ in sign. User error for other mixtures.
 DType product_dtype(DType a, DType b);
-
-/// Adds the op's outputs: `main` itself without a body, else what the body makes of it and of the
-/// operands from input `first_operand` on. User error when the operands' number does not fit.
-void output_through(InferContext& context, const Body& body, int first_operand, Type main);
 
 /// Stores the main result, of type `dtype` and extents `dims`, or runs the body over it and stores
 /// the body's results. V is a working or accumulator type.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/body.h"
 #include "ops/epilogue.h"
 #include "ops/window.h"
 #include "ops/working.h"
@@ -104,11 +105,11 @@ void infer_pool(InferContext& context) {
           name(dtype));
   require(op.p >= 1, "p must be positive, not ", op.p);
   const Shape* x = context.shape(0);
-  if (!x) return output_through(context, op.epilogue, 1, Type::unranked(dtype));
+  if (!x) return infer_epilogue(context, op.epilogue, Type::unranked(dtype), 1);
   Shape in = spatial(*x, 1, x->size() - 1), shape{x->front()};
   for (const Dim& d : window_output(checked_window(op.window, in.size()), in)) shape.push_back(d);
   shape.push_back(x->back());
-  output_through(context, op.epilogue, 1, Type::tensor(dtype, shape));
+  infer_epilogue(context, op.epilogue, Type::tensor(dtype, shape), 1);
 }
 
 void reference_pool(ReferenceCall& call) {

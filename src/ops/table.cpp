@@ -3,6 +3,10 @@
 #include <array>
 
 #include "base/error.h"
+#include "ops/contraction.h"
+#include "ops/conv.h"
+#include "ops/pool.h"
+#include "ops/resize.h"
 
 namespace vitrify {
 
@@ -15,6 +19,36 @@ const OpInfo kRows[] = {
     // ---- leaves ----
     {.name = Input::kName, .infer = infer_given, .reference = nullptr},
     {.name = Constant::kName, .infer = infer_given, .reference = nullptr},
+    // ---- contraction ----
+    {.name = MatMul::kName,
+     .infer = infer_matmul,
+     .reference = reference_matmul,
+     .cost = cost_matmul},
+    {.name = Einsum::kName,
+     .infer = infer_einsum,
+     .reference = reference_einsum,
+     .cost = cost_einsum},
+    // ---- convolution ----
+    {.name = Conv::kName, .infer = infer_conv, .reference = reference_conv, .cost = cost_conv},
+    {.name = ConvTranspose::kName,
+     .infer = infer_conv_transpose,
+     .reference = reference_conv_transpose,
+     .cost = cost_conv_transpose},
+    {.name = DeformConv::kName,
+     .infer = infer_deform_conv,
+     .reference = reference_deform_conv,
+     .cost = cost_deform_conv},
+    // ---- pooling ----
+    {.name = Pool::kName, .infer = infer_pool, .reference = reference_pool, .cost = cost_pool},
+    {.name = MaxPoolIndices::kName,
+     .infer = infer_max_pool_indices,
+     .reference = reference_max_pool_indices},
+    {.name = MaxUnpool::kName, .infer = infer_max_unpool, .reference = reference_max_unpool},
+    // ---- resampling ----
+    {.name = Resize::kName,
+     .infer = infer_resize,
+     .reference = reference_resize,
+     .cost = cost_resize},
 };
 
 template <size_t... I>
