@@ -1,8 +1,18 @@
-// The CPU's tactics, one row each. Rows of one op are in order of preference.
+// The CPU's tactics: the rows of all families. Rows of one op are in order of preference.
+#include <vector>
+
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/families.h"
 
 namespace vitrify::cpu {
 
-std::span<const Tactic> tactics() { return {}; }
+std::span<const Tactic> tactics() {
+  static const std::vector<Tactic> rows = [] {
+    std::vector<Tactic> all;
+    for (auto family : {contraction_tactics()}) all.insert(all.end(), family.begin(), family.end());
+    return all;
+  }();
+  return rows;
+}
 
 }  // namespace vitrify::cpu
