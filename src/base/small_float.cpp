@@ -27,16 +27,14 @@ double decode(const SmallFloat& f, uint32_t code) {
 uint32_t encode(const SmallFloat& f, double value, bool saturate) {
   uint32_t sign_bit = 1u << (f.exponent_bits + f.mantissa_bits);
   if (std::isnan(value))
-    return f.nan ? (f.negative_zero && std::signbit(value) ? f.nan | sign_bit : f.nan)
-                 : f.max_finite;
+    return f.nan ? (f.negative_zero && std::signbit(value) ? f.nan | sign_bit : f.nan) : sign_bit;
   uint32_t sign = std::signbit(value) ? sign_bit : 0;
   double magnitude = std::fabs(value);
   uint32_t past = saturate ? f.max_finite : f.has_infinity ? f.max_finite + 1 : f.nan;
   if (std::isinf(value))
     return !saturate && !f.has_infinity && f.nan ? (f.negative_zero ? f.nan | sign : f.nan)
                                                  : past | sign;
-  int exponent = magnitude == 0 ? 0 : std::ilogb(magnitude);
-  exponent = std::max(exponent, 1 - f.bias);
+  int exponent = std::max(magnitude == 0 ? 1 - f.bias : std::ilogb(magnitude), 1 - f.bias);
   // Subnormals share the lowest exponent; a mantissa that rounds up carries into the exponent by
   // itself.
   double rounded = std::nearbyint(std::ldexp(magnitude, f.mantissa_bits - exponent));
@@ -55,14 +53,14 @@ uint8_t encode_e8m0(double value, bool saturate, ScaleRounding rounding) {
   value = std::fabs(value);
   if (std::isnan(value)) return 255;
   if (std::isinf(value)) return saturate ? 254 : 255;
-  if (value == 0) return 0;
+  if (value < 0x1p-127) return saturate ? 0 : 255;  // code 0 is the smallest: there is no zero
   int exponent = std::ilogb(value);
   double fraction = std::ldexp(value, -exponent);  // in [1, 2)
   bool up = rounding == ScaleRounding::kUp ? fraction > 1
                                            : rounding == ScaleRounding::kNearest && fraction >= 1.5;
   int code = exponent + up + 127;
   if (code > 254) return saturate ? 254 : 255;
-  return uint8_t(std::max(code, 0));
+  return uint8_t(code);
 }
 
 float half_to_float(uint16_t bits) {

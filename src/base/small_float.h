@@ -12,8 +12,8 @@ struct SmallFloat {
   int exponent_bits, mantissa_bits, bias;
   bool has_infinity;
   uint32_t max_finite;  ///< the code of the largest finite value, sign cleared
-  uint32_t nan;        ///< the code of a NaN; 0 when the format has none (NaN then encodes as +max)
-  bool negative_zero;  ///< false: the code sign|0 is the NaN
+  uint32_t nan;         ///< the code of a NaN; 0 when the format has none (NaN then encodes as -0)
+  bool negative_zero;   ///< false: the code sign|0 is the NaN
 };
 
 constexpr SmallFloat kFloat16{5, 10, 15, true, 0x7BFF, 0x7E00, true};
@@ -30,7 +30,8 @@ double decode(const SmallFloat& format, uint32_t code);
 /// (infinities too), else infinity where the format has one, else NaN.
 uint32_t encode(const SmallFloat& format, double value, bool saturate);
 
-/// f8e8m0 has no sign or mantissa: code c is 2^(c - 127), 255 is NaN.
+/// f8e8m0 has no sign, mantissa or zero: code c is 2^(c - 127), 255 is NaN. The sign is dropped.
+/// Out of range: the nearest end when `saturate`, else NaN. Ties go up.
 double decode_e8m0(uint8_t code);
 enum class ScaleRounding { kUp, kDown, kNearest };
 uint8_t encode_e8m0(double value, bool saturate, ScaleRounding rounding);
