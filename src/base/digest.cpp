@@ -23,4 +23,22 @@ Digest digest(std::string_view text) {
   return digest(std::as_bytes(std::span(text.data(), text.size())));
 }
 
+struct Hasher::State {
+  XXH3_state_t xxh;
+};
+
+Hasher::Hasher() : state_(std::make_unique<State>()) { XXH3_128bits_reset(&state_->xxh); }
+Hasher::~Hasher() = default;
+Hasher::Hasher(Hasher&&) noexcept = default;
+Hasher& Hasher::operator=(Hasher&&) noexcept = default;
+
+void Hasher::update(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(&state_->xxh, bytes.data(), bytes.size());
+}
+
+Digest Hasher::finish() const {
+  XXH128_hash_t h = XXH3_128bits_digest(&state_->xxh);
+  return {h.low64, h.high64};
+}
+
 }  // namespace vitrify
