@@ -18,7 +18,7 @@ struct EngineHeader {
   int64_t metadata_offset, metadata_bytes;  ///< without padding
   Digest metadata_digest;                   ///< with padding
   char features[1024];                      ///< separated by commas, filled up with zeros
-  char reserved[4080 - 64 - 1024];          ///< zeros
+  char reserved[4080 - 56 - 1024];          ///< zeros
   Digest digest;                            ///< of everything before
 };
 static_assert(sizeof(EngineHeader) == kPage && std::is_trivially_copyable_v<EngineHeader>);
