@@ -7,6 +7,7 @@
 #include "ops/conv.h"
 #include "ops/pool.h"
 #include "ops/resize.h"
+#include "ops/pointwise.h"
 
 namespace vitrify {
 
@@ -49,6 +50,37 @@ const OpInfo kRows[] = {
      .infer = infer_resize,
      .reference = reference_resize,
      .cost = cost_resize},
+    // ---- pointwise ----
+    {.name = Unary::kName,
+     .infer = infer_unary,
+     .reference = reference_unary,
+     .samples = samples_unary,
+     .cost = cost_pointwise},
+    {.name = Binary::kName,
+     .infer = infer_binary,
+     .reference = reference_binary,
+     .samples = samples_binary,
+     .cost = cost_pointwise},
+    {.name = Select::kName,
+     .infer = infer_select,
+     .reference = reference_select,
+     .samples = samples_select,
+     .cost = cost_pointwise},
+    {.name = Cast::kName,
+     .infer = infer_cast,
+     .reference = reference_cast,
+     .samples = samples_cast,
+     .cost = cost_pointwise},
+    {.name = BitCast::kName,
+     .infer = infer_bitcast,
+     .reference = reference_bitcast,
+     .samples = samples_bitcast,
+     .cost = cost_pointwise},
+    {.name = Pointwise::kName,
+     .infer = infer_pointwise,
+     .reference = reference_pointwise,
+     .samples = samples_pointwise,
+     .cost = cost_pointwise},
 };
 
 template <size_t... I>
