@@ -5,9 +5,9 @@
 #include "base/error.h"
 #include "ops/contraction.h"
 #include "ops/conv.h"
+#include "ops/pointwise.h"
 #include "ops/pool.h"
 #include "ops/resize.h"
-#include "ops/pointwise.h"
 
 namespace vitrify {
 
