@@ -1,0 +1,330 @@
+// The import driver: walks a model's graph node by node and collects what goes wrong.
+#include "onnx/importer.h"
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+
+#include "onnx/scope.h"
+#include "ops/table.h"
+
+namespace vitrify::onnx {
+
+using Scope = NodeContext::Scope;
+
+void report(Session& session, const Error& error, const Node& node, const std::string& origin,
+            int64_t opset) {
+  std::string domain(node.domain.empty() ? "ai.onnx" : node.domain);
+  session.problems.push_back(
+      {origin, std::string(node.op_type), std::move(domain), error.message(), opset});
+  session.kinds.push_back(error.kind());
+}
+
+namespace {
+
+/// Why there is no import row for an op.
+[[noreturn]] void fail_unknown(const Node& node, int64_t opset) {
+  if (node.domain == "ai.onnx.preview.training" || node.domain == "ai.onnx.training")
+    fail_unsupported("training operators are out of scope");
+  for (const ImportRow& row : import_table())
+    if (row.domain == plain_domain(node.domain) && row.op == node.op_type)
+      fail("needs opset ", row.since, " or later; the model imports ", opset);
+  fail_unsupported(plain_domain(node.domain).empty() ? "no such operator is supported"
+                                                     : "no operator of that domain is registered");
+}
+
+void import_op(NodeContext& c) {
+  const Node& node = c.node();
+  if (const Function* f = c.scope_->session->find_function(node)) return import_call(c, *f);
+  c.opset_ = c.scope_->opset(node.domain);
+  const ImportRow* row = find_import(plain_domain(node.domain), node.op_type, c.opset_);
+  if (!row) fail_unknown(node, c.opset_);
+  row->import(c);
+}
+
+/// Throws AlreadyReported when an input failed.
+void gather_inputs(NodeContext& c) {
+  for (std::string_view name : c.node().inputs)
+    c.inputs_.push_back(name.empty() ? ValueId{} : c.scope_->need(name, "input"));
+}
+
+void check_outputs(NodeContext& c) {
+  if (c.scope_->session->find_function(c.node())) return;  // optional results may be absent
+  for (size_t i = 0; i < c.node().outputs.size(); ++i)
+    if (c.wants(int(i)))
+      require(i < c.outputs_.size() && c.outputs_[i].valid(), "has no output ", i,
+              " in this form, yet the node names one");
+}
+
+/// Imports one node into `c.outputs_`; false when there is a problem, which is then recorded.
+bool try_import(NodeContext& c) {
+  Session& session = *c.scope_->session;
+  auto record = [&](const Error& e) {
+    report(session, e, c.node(), e.origin().empty() ? c.origin_ : e.origin(), c.opset_);
+    return false;
+  };
+  try {
+    if (++session.imported_nodes > kMaxImportedNodes)
+      throw Error(ErrorKind::kUser,
+                  cat("the model expands to more than ", kMaxImportedNodes, " nodes"));
+    gather_inputs(c);
+    import_op(c);
+    check_outputs(c);
+    return true;
+  } catch (const AlreadyReported&) {
+    return false;
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kInternal)
+      throw Error(e.kind(), e.message(), e.origin().empty() ? c.origin_ : e.origin());
+    return record(e);
+  } catch (const std::bad_alloc&) {
+    return record(Error(ErrorKind::kUser, "needs more memory than there is"));
+  } catch (const std::length_error&) {
+    return record(Error(ErrorKind::kUser, "needs more memory than there is"));
+  }
+}
+
+void import_node(Scope& scope, const Node& node, size_t index) {
+  NodeContext c;
+  c.scope_ = &scope;
+  c.node_ = &node;
+  c.builder_ = &scope.builder();
+  c.origin_ = scope.path + node_label(node, index);
+  bool ok = try_import(c);
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i].empty()) continue;
+    ValueId v = ok && i < c.outputs_.size() ? c.outputs_[i] : ValueId{};
+    scope.bind(node.outputs[i], {v, !ok});
+  }
+}
+
+}  // namespace
+
+void import_nodes(Scope& scope, const std::vector<Node>& nodes) {
+  for (size_t n = 0; n < nodes.size(); ++n)
+    for (std::string_view name : nodes[n].outputs) {
+      if (name.empty()) continue;
+      bool fresh = scope.definitions.emplace(name, n).second && !scope.names.count(name);
+      if (!fresh)
+        throw Error(ErrorKind::kUser, cat("defines '", name, "', a name that is taken already"),
+                    scope.path + node_label(nodes[n], n));
+    }
+  for (size_t n = 0; n < nodes.size(); ++n) import_node(scope, nodes[n], n);
+}
+
+namespace {
+
+/// Initializers, and the names of all of them (those that are inputs, too, are constants).
+void import_initializers(Scope& scope, const Graph& graph) {
+  const Model& model = scope.session->model;
+  auto add = [&](std::string_view name, Tensor tensor) {
+    require(!name.empty(), "an initializer has no name");
+    scope.bind(name, {scope.builder().constant(std::move(tensor), std::string(name))});
+  };
+  for (const TensorProto& t : graph.initializers) add(t.name, to_tensor(t, model));
+  for (const SparseTensorProto& t : graph.sparse_initializers)
+    add(t.values.name, to_tensor(t, model));
+}
+
+Type input_type(Scope& scope, const ValueInfo& input, const Type* given) {
+  if (given && given->kind != Type::Kind::kNone) return *given;
+  Type type = to_type(input.type, input.name, *scope.session);
+  if (scope.graph_depth > 0) return type;
+  for (const auto& [name, shape] : scope.session->options.input_shapes)
+    if (name == input.name) {
+      require(type.is_tensor(), "input '", name, "' is no tensor and has no shape to set");
+      require(!type.shape || type.shape->size() == shape.size(), "input '", name, "' is ",
+              type.str(), ", the given shape ", str(shape), " has another rank");
+      type.shape = shape;
+    }
+  return type;
+}
+
+}  // namespace
+
+void import_graph(Scope& scope, const Graph& graph, const std::vector<Type>& types,
+                  const std::vector<ValueId>* bound) {
+  import_initializers(scope, graph);
+  size_t index = 0;
+  for (const ValueInfo& input : graph.inputs) {
+    if (scope.names.count(input.name)) {
+      const Type& t = scope.builder().type(scope.names.at(input.name).value);
+      require(input.type.kind == TypeProto::Kind::kNone || input.type.elem_type == int32_t(t.dtype),
+              "the initializer '", input.name, "' is ", t.str(),
+              ", but the input of that name has another element type");
+      continue;
+    }
+    if (bound) {
+      require(index < bound->size(), "the graph '", graph.name, "' has more inputs than are given");
+      scope.bind(input.name, {(*bound)[index++]});
+      continue;
+    }
+    Type type = input_type(scope, input, index < types.size() ? &types[index] : nullptr);
+    ++index;
+    scope.bind(input.name, {scope.builder().input(std::string(input.name), std::move(type))});
+  }
+  require(!bound || index == bound->size(), "the graph '", graph.name, "' has ", index,
+          " inputs, not ", bound ? bound->size() : 0);
+  import_nodes(scope, graph.nodes);
+}
+
+namespace {
+
+void bind_arguments(NodeContext& call, const Function& function, Scope& body) {
+  require(call.inputs().size() <= function.inputs.size(), "calls '", function.name, "' with ",
+          call.inputs().size(), " inputs; it has ", function.inputs.size());
+  require(call.node().outputs.size() <= function.outputs.size(), "wants ",
+          call.node().outputs.size(), " outputs of '", function.name, "'; it has ",
+          function.outputs.size());
+  for (size_t i = 0; i < function.inputs.size(); ++i) {
+    Binding argument{call.optional_in(int(i))};
+    require(body.names.emplace(function.inputs[i], argument).second, "function '", function.name,
+            "' has two inputs '", function.inputs[i], "'");
+  }
+  for (const Attribute& a : function.attribute_defaults)
+    body.attributes[std::string(a.name)] = {&a, &body};
+  for (const Attribute& a : call.node().attributes)
+    if (FoundAttribute given = call.scope_->attribute(call.node(), a.name); given.attribute)
+      body.attributes[std::string(a.name)] = given;
+}
+
+}  // namespace
+
+void import_call(NodeContext& call, const Function& function) {
+  Scope& here = *call.scope_;
+  require(here.call_depth < kMaxCallDepth, "function calls are nested deeper than ", kMaxCallDepth);
+  for (const Scope* s = &here; s; s = s->caller)
+    require(s->function != &function, "the function '", function.name, "' calls itself");
+  Opsets opsets = read_opsets(function.opset_imports, cat("function '", function.name, "'"));
+  Scope body;
+  body.session = here.session;
+  body.state = here.state;
+  body.caller = &here;
+  body.opsets = &opsets;
+  body.function = &function;
+  body.path = call.origin_ + "/";
+  body.graph_depth = here.graph_depth;
+  body.call_depth = here.call_depth + 1;
+  bind_arguments(call, function, body);
+  import_nodes(body, function.nodes);
+  std::vector<ValueId> results;
+  for (std::string_view name : function.outputs) results.push_back(body.need(name, "output"));
+  call.outputs(std::move(results));
+}
+
+namespace {
+
+void check_versions(const Model& model, Session& session) {
+  require(model.ir_version >= 1, "the model has no IR version: not an ONNX model?");
+  if (model.ir_version > kMaxIrVersion)
+    fail_unsupported("the model has IR version ", model.ir_version, ", the newest known is ",
+                     kMaxIrVersion);
+  session.opsets = read_opsets(model.opset_imports, "the model");
+  if (model.ir_version < 3) session.opsets.emplace("", 1);  // opsets came with IR version 3
+}
+
+void collect_dim_names(const TypeProto& type, Session& session, int depth = 0) {
+  if (depth > 16) return;
+  if (type.shape)
+    for (const DimProto& d : *type.shape) session.dim_names.emplace(d.symbol);
+  if (type.element) collect_dim_names(*type.element, session, depth + 1);
+}
+
+void prepare(const Model& model, Session& session) {
+  check_versions(model, session);
+  for (const Function& f : model.functions)
+    require(session.functions.emplace(FunctionKey{plain_domain(f.domain), f.name, f.overload}, &f)
+                .second,
+            "the function '", f.name, "' is defined twice");
+  for (const ValueInfo& input : model.graph.inputs) collect_dim_names(input.type, session);
+  for (const auto& [name, shape] : session.options.input_shapes)
+    require(std::any_of(model.graph.inputs.begin(), model.graph.inputs.end(),
+                        [&](const ValueInfo& i) { return i.name == name; }),
+            "the model has no input '", name, "'");
+}
+
+/// Declared shapes are hints; a wrong kind or element type is an error.
+void check_declared(const Type& type, const TypeProto& declared, std::string_view name) {
+  using Kind = TypeProto::Kind;
+  if (declared.kind == Kind::kNone) return;
+  bool same = declared.kind == Kind::kTensor     ? type.is_tensor()
+              : declared.kind == Kind::kSequence ? type.kind == Type::Kind::kSequence
+              : declared.kind == Kind::kOptional ? type.kind == Type::Kind::kOptional
+                                                 : false;
+  require(same, "output '", name, "' is ", type.str(), ", but declared as another kind of value");
+  if (type.is_tensor()) {
+    require(declared.elem_type == 0 || declared.elem_type == int32_t(type.dtype), "output '", name,
+            "' is ", type.str(), ", but declared with element type ",
+            declared.elem_type > 0 && declared.elem_type < kDTypeCount
+                ? vitrify::name(DType(declared.elem_type))
+                : "unknown");
+  } else if (declared.element) {
+    check_declared(*type.element, *declared.element, name);
+  }
+}
+
+void import_outputs(Scope& scope, const Graph& graph) {
+  std::unordered_set<std::string_view> seen;
+  for (const ValueInfo& o : graph.outputs) {
+    require(seen.insert(o.name).second, "two outputs are named '", o.name, "'");
+    std::optional<Binding> binding = scope.find(o.name);
+    require(binding.has_value(), "output '", o.name, "' is defined nowhere");
+    if (binding->failed) continue;
+    require(binding->value.valid(), "output '", o.name, "' has no value");
+    check_declared(scope.builder().type(binding->value), o.type, o.name);
+    scope.builder().output(std::string(o.name), binding->value);
+  }
+}
+
+std::string describe(const ImportProblem& p) {
+  return cat(p.node, " (", p.op, p.domain == "ai.onnx" ? "" : cat(" of ", p.domain), ", opset ",
+             p.opset, "): ", p.reason);
+}
+
+[[noreturn]] void throw_problems(const Session& session) {
+  const auto& problems = session.problems;
+  bool user = std::count(session.kinds.begin(), session.kinds.end(), ErrorKind::kUser) > 0;
+  ErrorKind kind = user ? ErrorKind::kUser : ErrorKind::kUnsupported;
+  if (problems.size() == 1)
+    throw Error(kind, cat(problems[0].op, ": ", problems[0].reason), problems[0].node);
+  std::string message = cat(problems.size(), " nodes cannot be imported:");
+  constexpr size_t kShown = 100;
+  for (size_t i = 0; i < std::min(problems.size(), kShown); ++i)
+    message += "\n  " + describe(problems[i]);
+  if (problems.size() > kShown) message += cat("\n  … and ", problems.size() - kShown, " more");
+  throw Error(kind, message);
+}
+
+}  // namespace
+
+vitrify::Graph import_model(const Model& model, const ImportOptions& options,
+                            std::vector<ImportProblem>* problems) {
+  Session session{.model = model, .options = options};
+  prepare(model, session);
+  GraphState state{make_builder(), {}, {}};
+  state.builder.graph().name = model.graph.name;
+  Scope scope;
+  scope.session = &session;
+  scope.state = &state;
+  scope.opsets = &session.opsets;
+  import_graph(scope, model.graph, {}, nullptr);
+  if (session.problems.empty()) require(!model.graph.outputs.empty(), "the model has no outputs");
+  if (problems)
+    *problems = session.problems;
+  else if (!session.problems.empty())
+    throw_problems(session);
+  import_outputs(scope, model.graph);
+  return state.builder.finish();
+}
+
+vitrify::Graph import_model(const std::string& path, const ImportOptions& options) {
+  Model model = load_model(path);
+  try {
+    return import_model(model, options, nullptr);
+  } catch (const Error& e) {
+    if (!e.origin().empty()) throw;
+    throw Error(e.kind(), e.message(), path);
+  }
+}
+
+}  // namespace vitrify::onnx
