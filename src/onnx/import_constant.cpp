@@ -31,8 +31,8 @@ Tensor constant_value(NodeContext& c, std::string_view form) {
 }  // namespace
 
 void import_constant(NodeContext& c) {
-  constexpr std::array<std::string_view, 8> kForms{"value",       "sparse_value", "value_int",
-                                                   "value_ints",  "value_float",  "value_floats",
+  constexpr std::array<std::string_view, 8> kForms{"value",        "sparse_value", "value_int",
+                                                   "value_ints",   "value_float",  "value_floats",
                                                    "value_string", "value_strings"};
   std::string_view found;
   for (std::string_view form : kForms) {

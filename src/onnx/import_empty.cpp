@@ -40,12 +40,6 @@ std::span<const ImportRow> attention_imports() { return {}; }
 
 // ----
 
-// control
-
-std::span<const ImportRow> control_imports() { return {}; }
-
-// ----
-
 // sequence
 
 std::span<const ImportRow> sequence_imports() { return {}; }

@@ -135,7 +135,7 @@ BodyScope open_graph(const NodeContext& c, std::string_view name, GraphState* st
   body.scope.parent = found.home;
   body.scope.caller = c.scope_;
   body.scope.opsets = found.home->opsets;
-  body.scope.path = cat(c.origin_, "/", name, "/");
+  body.scope.path = nested_path(c.origin_, name);
   body.scope.graph_depth = here.graph_depth + 1;
   body.scope.call_depth = here.call_depth;
   return body;

@@ -10,6 +10,12 @@ std::string node_label(const Node& node, size_t index) {
   return node.name.empty() ? cat("#", index, " ", node.op_type) : std::string(node.name);
 }
 
+std::string nested_path(const std::string& origin, std::string_view part) {
+  constexpr size_t kMaxPath = 400;
+  std::string path = cat(origin, "/", part, part.empty() ? "" : "/");
+  return path.size() <= kMaxPath ? path : "…" + path.substr(path.size() - kMaxPath);
+}
+
 const Function* Session::find_function(const Node& node) const {
   auto at = functions.find({plain_domain(node.domain), node.op_type, node.overload});
   return at == functions.end() ? nullptr : at->second;

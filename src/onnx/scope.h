@@ -89,6 +89,8 @@ struct NodeContext::Scope {
 std::string_view plain_domain(std::string_view domain);
 /// "add_1", or "#7 Add" for a node without a name.
 std::string node_label(const Node& node, size_t index);
+/// "if_3/then_branch/": the path of what is nested in `origin`, long ones cut in front.
+std::string nested_path(const std::string& origin, std::string_view part = {});
 /// Reads opset imports; user error on versions that are not known.
 Opsets read_opsets(const std::vector<OpsetImport>& imports, std::string_view where);
 /// The IR type; unnamed extents get symbols "<input>_<axis>". Throws on maps and sparse tensors.
