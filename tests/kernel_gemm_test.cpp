@@ -568,6 +568,88 @@ TEST(Conv, Depthwise) {
   }
 }
 
+TEST(Conv, Winograd) {
+  std::mt19937 rng(6);
+  const auto pick = [&](std::initializer_list<int64_t> values) {
+    return values.begin()[rng() % values.size()];
+  };
+  for (const Isa isa : all_isas()) {
+    for (int i = 0; i < 40; ++i) {
+      ConvCase c;
+      c.spec.in_channels = pick({1, 3, 16, 19, 40});
+      c.spec.out_channels = pick({1, 5, 16, 33, 64});
+      c.batch = pick({1, 1, 2});
+      c.features = static_cast<int>(rng() % 64);
+      c.in[0] = pick({1, 1, 2});
+      for (int axis = 1; axis < 3; ++axis) {
+        c.spec.kernel[axis] = 3;
+        c.spec.pad_begin[axis] = pick({0, 1, 1, 2});
+        c.pad_end[axis] = pick({0, 1, 1, 2});
+        c.in[axis] = pick({1, 4, 7, 9, 14, 30});
+      }
+      check_conv(c, i % 2 ? ConvAlgorithm::kWinograd2 : ConvAlgorithm::kWinograd4, isa);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+/// Largest difference of an algorithm to the implicit GEMM, as a share of the largest output.
+double winograd_error(ConvAlgorithm algorithm, Isa isa) {
+  Operands make;
+  ConvArgs a;
+  a.isa = isa;
+  a.spec.in_channels = 256, a.spec.out_channels = 64;
+  for (int i = 1; i < 3; ++i) {
+    a.spec.kernel[i] = 3, a.spec.pad_begin[i] = 1, a.in[i] = a.out[i] = 14;
+  }
+  a.x_stride[2] = 256, a.x_stride[1] = 14 * 256, a.y_pixel_stride = 64;
+  const Buffer x = make.random(14 * 14 * 256), w = make.random(9 * 256 * 64);
+  a.x = x.get();
+  const auto run = [&](ConvAlgorithm which) {
+    a.algorithm = which;
+    const Buffer packed(packed_conv_floats(isa, which, a.spec)), y(14 * 14 * 64);
+    pack_conv_weights(isa, which, a.spec, w.get(), packed.get());
+    const Buffer workspace(conv_workspace_floats(a));
+    a.weights = packed.get(), a.y = y.get(), a.workspace = workspace.get();
+    conv(a);
+    return std::vector<float>(y.get(), y.get() + y.size());
+  };
+  const auto want = run(ConvAlgorithm::kImplicitGemm), got = run(algorithm);
+  double error = 0, largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(want[i])));
+    error = std::max(error, std::abs(static_cast<double>(got[i]) - static_cast<double>(want[i])));
+  }
+  return error / largest;
+}
+
+TEST(Conv, WinogradError) {
+  for (const Isa isa : all_isas()) {
+    const double f2 = winograd_error(ConvAlgorithm::kWinograd2, isa);
+    const double f4 = winograd_error(ConvAlgorithm::kWinograd4, isa);
+    RecordProperty(cat(isa_name(isa), "_f2"), cat(f2));
+    RecordProperty(cat(isa_name(isa), "_f4"), cat(f4));
+    EXPECT_LT(f2, 2e-6);
+    EXPECT_LT(f4, 2e-5);
+  }
+}
+
+TEST(Conv, RefusalsSayWhy) {
+  ConvSpec s;
+  s.in_channels = s.out_channels = 64;
+  EXPECT_EQ(conv_refusal(ConvAlgorithm::kImplicitGemm, s), nullptr);
+  EXPECT_NE(conv_refusal(ConvAlgorithm::kBanded, s), nullptr);
+  EXPECT_NE(conv_refusal(ConvAlgorithm::kDepthwise, s), nullptr);
+  EXPECT_NE(conv_refusal(ConvAlgorithm::kWinograd4, s), nullptr);
+  s.kernel[1] = s.kernel[2] = 3;
+  EXPECT_EQ(conv_refusal(ConvAlgorithm::kWinograd4, s), nullptr);
+  s.stride[2] = 2;
+  EXPECT_NE(conv_refusal(ConvAlgorithm::kWinograd2, s), nullptr);
+  EXPECT_EQ(conv_transpose_refusal(s), nullptr);
+  s.stride[0] = int64_t{1} << 40;
+  EXPECT_NE(conv_transpose_refusal(s), nullptr);
+}
+
 TEST(Conv, LargeInBlocks) {
   for (const Isa isa : all_isas()) {
     for (const int64_t channels : {70, 300}) {

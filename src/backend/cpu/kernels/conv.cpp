@@ -14,6 +14,15 @@ bool is_winograd(ConvAlgorithm a) {
 
 int tile_of(ConvAlgorithm a) { return a == ConvAlgorithm::kWinograd2 ? 2 : 4; }
 
+const char* winograd_refusal(const ConvSpec& s) {
+  if (s.groups != 1) return "Winograd runs ungrouped convolutions only";
+  if (s.kernel[0] != 1 || s.kernel[1] != 3 || s.kernel[2] != 3) return "the kernel is not 3x3";
+  for (int i = 0; i < 3; ++i) {
+    if (s.stride[i] != 1 || s.dilation[i] != 1) return "stride or dilation is not 1";
+  }
+  return s.pad_begin[0] == 0 ? nullptr : "the depth is padded";
+}
+
 }  // namespace
 
 const char* conv_refusal(ConvAlgorithm algorithm, const ConvSpec& s) {
@@ -29,7 +38,7 @@ const char* conv_refusal(ConvAlgorithm algorithm, const ConvSpec& s) {
                  : "not a depthwise convolution";
     case ConvAlgorithm::kWinograd2:
     case ConvAlgorithm::kWinograd4:
-      return "Winograd is not written yet";
+      return winograd_refusal(s);
   }
   return "unknown algorithm";
 }
