@@ -5,8 +5,10 @@
 #include "base/error.h"
 #include "ops/contraction.h"
 #include "ops/conv.h"
+#include "ops/norm.h"
 #include "ops/pointwise.h"
 #include "ops/pool.h"
+#include "ops/reduce.h"
 #include "ops/resize.h"
 
 namespace vitrify {
@@ -81,6 +83,42 @@ const OpInfo kRows[] = {
      .reference = reference_pointwise,
      .samples = samples_pointwise,
      .cost = cost_pointwise},
+    // ---- reductions and normalisation ----
+    {.name = Reduce::kName,
+     .infer = infer_reduce,
+     .reference = reference_reduce,
+     .samples = samples_reduce,
+     .cost = cost_reduction},
+    {.name = ArgReduce::kName,
+     .infer = infer_arg_reduce,
+     .reference = reference_arg_reduce,
+     .samples = samples_arg_reduce,
+     .cost = cost_reduction},
+    {.name = Softmax::kName,
+     .infer = infer_softmax,
+     .reference = reference_softmax,
+     .samples = samples_softmax,
+     .cost = cost_reduction},
+    {.name = Cumulative::kName,
+     .infer = infer_cumulative,
+     .reference = reference_cumulative,
+     .samples = samples_cumulative,
+     .cost = cost_reduction},
+    {.name = TopK::kName,
+     .infer = infer_topk,
+     .reference = reference_topk,
+     .samples = samples_topk,
+     .cost = cost_reduction},
+    {.name = Normalize::kName,
+     .infer = infer_normalize,
+     .reference = reference_normalize,
+     .samples = samples_normalize,
+     .cost = cost_normalize},
+    {.name = Lrn::kName,
+     .infer = infer_lrn,
+     .reference = reference_lrn,
+     .samples = samples_lrn,
+     .cost = cost_lrn},
 };
 
 template <size_t... I>
