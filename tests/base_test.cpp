@@ -1,16 +1,21 @@
 // The base layer: number formats, the thread pool, knobs, files, digests.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <limits>
+#include <mutex>
 #include <random>
 #include <set>
 #include <thread>
@@ -157,6 +162,261 @@ TEST(SmallFloats, BulkConversionsAgreeWithTheCodec) {
       ASSERT_EQ(float_to_bfloat16(x), encode(kBFloat16, x, false)) << x;
     }
   }
+}
+
+TEST(ThreadPool, CallsEveryIndexOnce) {
+  for (int64_t n : {0, 1, 2, 3, 17, 1000}) {
+    std::vector<std::atomic<int>> calls(size_t(n) + 1);
+    parallel_for(n, 64, [&](int64_t i) { ++calls[size_t(i)]; });
+    for (int64_t i = 0; i < n; ++i) ASSERT_EQ(calls[size_t(i)], 1) << i << " of " << n;
+    ASSERT_EQ(calls[size_t(n)], 0);
+  }
+}
+
+/// Results must be visible to the caller, and no job may leak into the next: many short ones.
+TEST(ThreadPool, ManyShortJobs) {
+  std::vector<int64_t> out(64);
+  for (int64_t job = 0; job < 20000; ++job) {
+    int64_t n = 2 + job % 62;
+    parallel_for(n, 64, [&](int64_t i) { out[size_t(i)] = job * i; });
+    for (int64_t i = 0; i < n; ++i) ASSERT_EQ(out[size_t(i)], job * i);
+  }
+}
+
+TEST(ThreadPool, NestedCallsStayInTheCaller) {
+  std::atomic<int> calls = 0, strangers = 0;
+  parallel_for(8, 64, [&](int64_t) {
+    auto self = std::this_thread::get_id();
+    parallel_for(8, 64, [&](int64_t) {
+      ++calls;
+      strangers += std::this_thread::get_id() != self;
+    });
+  });
+  EXPECT_EQ(calls, 64);
+  EXPECT_EQ(strangers, 0);
+}
+
+TEST(ThreadPool, RespectsTheCap) {
+  std::mutex mutex;
+  for (int cap : {1, 2, 3}) {
+    std::set<std::thread::id> ids;
+    parallel_for(200, cap, [&](int64_t) {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      std::lock_guard lock(mutex);
+      ids.insert(std::this_thread::get_id());
+    });
+    EXPECT_LE(int(ids.size()), std::min(cap, ThreadPool::process().size()));
+  }
+}
+
+TEST(ThreadPool, CallersFromSeveralThreadsAllProgress) {
+  std::atomic<int64_t> sum = 0;
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t)
+    callers.emplace_back([&] {
+      for (int job = 0; job < 500; ++job) parallel_for(10, 64, [&](int64_t i) { sum += i; });
+    });
+  for (auto& c : callers) c.join();
+  EXPECT_EQ(sum, 4 * 500 * 45);
+}
+
+/// Runs `body` in a child process; its result is the exit status.
+int in_child(int (*body)()) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    ::_exit(body());
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+#if !defined(__SANITIZE_THREAD__)  // which cannot start threads after a fork of many
+int sum_of_hundred() {
+  std::atomic<int> sum = 0;
+  parallel_for(100, 64, [&](int64_t i) { sum += int(i); });
+  return sum == 4950 ? 0 : 1;
+}
+
+TEST(ThreadPool, WorksAfterFork) {
+  EXPECT_EQ(sum_of_hundred(), 0);  // the parent's pool is running
+  EXPECT_EQ(in_child(sum_of_hundred), 0);
+  EXPECT_EQ(sum_of_hundred(), 0);
+}
+
+TEST(ThreadPool, TakesItsSizeFromTheKnob) {
+  ::setenv("VITRIFY_THREADS", "3", 1);
+  EXPECT_EQ(in_child([] { return ThreadPool::process().size(); }), 3);
+  ::setenv("VITRIFY_THREADS", "no number", 1);
+  EXPECT_GE(in_child([] { return ThreadPool::process().size(); }), 1);
+  ::unsetenv("VITRIFY_THREADS");
+}
+
+#if !defined(__SANITIZE_ADDRESS__)  // whose shadow needs more address space
+TEST(ThreadPool, GoesOnWhenTheProcessMayNotHaveMoreThreads) {
+  ::setenv("VITRIFY_THREADS", "64", 1);
+  int result = in_child([] {
+    rlimit none{0, 0};  // no room for further stacks
+    ::getrlimit(RLIMIT_AS, &none);
+    none.rlim_cur = 64 << 20;
+    ::setrlimit(RLIMIT_AS, &none);
+    return sum_of_hundred();
+  });
+  ::unsetenv("VITRIFY_THREADS");
+  EXPECT_EQ(result, 0);
+}
+#endif
+#endif
+
+TEST(Knobs, RowsStandInTheOrderOfTheEnum) {
+  for (size_t i = 0; i < knob_table().size(); ++i) {
+    EXPECT_EQ(size_t(knob_table()[i].knob), i);
+    EXPECT_TRUE(knob_table()[i].name.starts_with("VITRIFY_"));
+    EXPECT_FALSE(knob_table()[i].about.empty());
+  }
+}
+
+TEST(Knobs, ValuesComeFromTheEnvironment) {
+  ::unsetenv("VITRIFY_VERBOSE");
+  EXPECT_EQ(knob_int(Knob::kVerbose), 0);
+  ::setenv("VITRIFY_VERBOSE", "3", 1);
+  EXPECT_EQ(knob_int(Knob::kVerbose), 3);
+  for (const char* bad : {"", "3x", "x", "99999999999999999999"}) {
+    ::setenv("VITRIFY_VERBOSE", bad, 1);
+    EXPECT_THROW(knob_int(Knob::kVerbose), Error) << bad;
+  }
+  ::unsetenv("VITRIFY_VERBOSE");
+  ::setenv("VITRIFY_DISABLE_PASSES", ";a;b c;;d", 1);
+  EXPECT_EQ(knob_list(Knob::kDisablePasses), (std::vector<std::string>{"a", "b c", "d"}));
+  ::unsetenv("VITRIFY_DISABLE_PASSES");
+  EXPECT_TRUE(knob_list(Knob::kDisablePasses).empty());
+}
+
+/// A folder of its own for each test.
+class Files : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "vitrify.XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  static void write(const std::string& path, std::string_view text) {
+    auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+    std::span<const std::byte> chunks[] = {bytes.first(text.size() / 2),
+                                           bytes.subspan(text.size() / 2)};
+    write_file(path, chunks);
+  }
+  static std::string read(const std::string& path) {
+    auto file = MappedFile::open(path);
+    return {reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()};
+  }
+  int entries() const {
+    return int(std::distance(std::filesystem::directory_iterator(folder_), {}));
+  }
+  std::filesystem::path folder_;
+};
+
+/// The message of the user error that f throws; empty if it throws none.
+template <class F>
+std::string message_of(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kUser);
+    return e.what();
+  }
+  return {};
+}
+void expect_mentions(const std::string& text, std::string_view part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "'" << text << "' does not say " << part;
+}
+
+TEST_F(Files, AreReadAsTheyWereWritten) {
+  for (std::string text : {std::string(), std::string("glass"), std::string(100000, 'x')}) {
+    write(path("f"), text);
+    EXPECT_EQ(read(path("f")), text);
+    EXPECT_EQ(entries(), 1);
+  }
+}
+
+TEST_F(Files, ErrorsNameThePath) {
+  expect_mentions(message_of([&] { read(path("missing")); }), path("missing"));
+  expect_mentions(message_of([&] { read(folder_); }), "it is a folder");
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  expect_mentions(message_of([&] { read(path("pipe")); }), "not a regular file");
+  expect_mentions(message_of([&] { write(path("no/f"), "x"); }), path("no/f"));
+  expect_mentions(message_of([&] { write(folder_, "x"); }), "it is a folder");
+}
+
+/// Writes a megabyte where only a kilobyte is allowed: 0 when that throws a user error.
+int in_child_writing(const std::string& path) {
+  static std::string target;
+  target = path;
+  return in_child([] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    rlimit small{1024, 1024};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    std::vector<std::byte> bytes(1 << 20);
+    std::span<const std::byte> chunks[] = {bytes};
+    return message_of([&] { write_file(target, chunks); }).empty() ? 1 : 0;
+  });
+}
+
+TEST_F(Files, AFailedWriteLeavesTheOldFileAlone) {
+  write(path("f"), "old");
+  int result = in_child_writing(path("f"));
+  EXPECT_EQ(result, 0);
+  EXPECT_EQ(read(path("f")), "old");
+  EXPECT_EQ(entries(), 1) << "the temporary file stayed";
+}
+
+TEST_F(Files, AMappingOutlivesItsReplacement) {
+  write(path("f"), "old");
+  auto old = MappedFile::open(path("f"));
+  write(path("f"), "newer");
+  EXPECT_EQ(std::memcmp(old->bytes().data(), "old", 3), 0);
+  EXPECT_EQ(read(path("f")), "newer");
+}
+
+TEST_F(Files, LinksAndPipesStayWhatTheyAre) {
+  write(path("f"), "old");
+  std::filesystem::create_symlink("f", path("link"));
+  write(path("link"), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(path("link")));
+  EXPECT_EQ(read(path("f")), "new");
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  int reader = ::open(path("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  write(path("pipe"), "through");
+  char buffer[16] = {};
+  EXPECT_EQ(::read(reader, buffer, sizeof buffer), 7);
+  EXPECT_STREQ(buffer, "through");
+  ::close(reader);
+}
+
+TEST(Digests, AreXxh3) {
+  EXPECT_EQ(digest(std::string_view()).hex(), "99aa06d3014798d86001c324468d497f");
+  std::set<std::string> seen;
+  std::string text(300, 'a');
+  for (size_t n = 0; n <= text.size(); ++n)
+    seen.insert(digest(std::string_view(text).substr(0, n)).hex());
+  for (size_t i = 0; i < text.size(); ++i) {
+    text[i] ^= 1;
+    seen.insert(digest(text).hex());
+    text[i] ^= 1;
+  }
+  EXPECT_EQ(seen.size(), 601u);
+}
+
+TEST(Errors, SizesAreCheckedForOverflow) {
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(checked_add(kMax - 1, 1), kMax);
+  EXPECT_EQ(checked_mul(1 << 30, 1 << 30), int64_t{1} << 60);
+  EXPECT_THROW(checked_add(kMax, 1), Error);
+  EXPECT_THROW(checked_mul(kMax / 2, 3), Error);
+  EXPECT_THROW(checked_mul(-(kMax / 2), 3), Error);
 }
 
 }  // namespace

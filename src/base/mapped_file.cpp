@@ -6,11 +6,24 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/error.h"
 
 namespace vitrify {
+
+namespace {
+/// An open file: closed at the end, and removed if it still has a path.
+struct OpenFile {
+  std::string path;
+  int descriptor = -1;
+  ~OpenFile() {
+    if (descriptor >= 0) ::close(descriptor);
+    if (!path.empty()) ::unlink(path.c_str());
+  }
+};
+}  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -20,11 +33,11 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 
 std::shared_ptr<const MappedFile> MappedFile::from_descriptor(int descriptor,
                                                               const std::string& path) {
-  std::shared_ptr<const int> closer(new int(descriptor),
-                                    [](const int* d) { ::close(*d), delete d; });
+  OpenFile closer{{}, descriptor};
   struct stat status {};
   require(::fstat(descriptor, &status) == 0, "cannot read '", path, "': ", std::strerror(errno));
-  require(S_ISREG(status.st_mode), "cannot read '", path, "': it is not a regular file");
+  require(S_ISREG(status.st_mode), "cannot read '", path, "': it is ",
+          S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
   std::shared_ptr<MappedFile> file(new MappedFile);
   file->path_ = path;
   file->size_ = size_t(status.st_size);
@@ -40,16 +53,6 @@ MappedFile::~MappedFile() {
 }
 
 namespace {
-/// Removes the temporary file unless it was renamed.
-struct Temporary {
-  std::string path;
-  int descriptor = -1;
-  ~Temporary() {
-    if (descriptor >= 0) ::close(descriptor);
-    if (!path.empty()) ::unlink(path.c_str());
-  }
-};
-
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path) {
   while (!bytes.empty()) {
     ssize_t n = ::write(descriptor, bytes.data(), bytes.size());
@@ -58,20 +61,41 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::stri
     bytes = bytes.subspan(size_t(n));
   }
 }
+
+/// Where to write for `path`: a link's target, so that the link stays. Empty: `path` is something
+/// else than a file (a device, a pipe), which is written in place.
+std::string target_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return path;
+  require(!S_ISDIR(status.st_mode), "cannot write '", path, "': it is a folder");
+  if (!S_ISREG(status.st_mode)) return {};
+  std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), ::free);
+  return real ? real.get() : path;
+}
+
+/// A new file beside `target`, with the permissions that any new file has.
+void create_beside(const std::string& target, OpenFile& file) {
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    std::string name = cat(target, ".", ::getpid(), ".", attempt, ".tmp");
+    file.descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file.descriptor >= 0) file.path = name;
+    if (file.descriptor >= 0 || errno != EEXIST) return;
+  }
+}
 }  // namespace
 
 void write_file(const std::string& path, std::span<const std::span<const std::byte>> chunks) {
-  Temporary file;
-  std::string pattern = path + ".XXXXXX";
-  file.descriptor = ::mkostemp(pattern.data(), O_CLOEXEC);
+  OpenFile file;
+  std::string target = target_of(path);
+  if (target.empty())
+    file.descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  else
+    create_beside(target, file);
   require(file.descriptor >= 0, "cannot write '", path, "': ", std::strerror(errno));
-  file.path = pattern;
   for (auto chunk : chunks) write_all(file.descriptor, chunk, path);
-  mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::fchmod(file.descriptor, 0666 & ~mask);
+  if (target.empty()) return;
   require(::fsync(file.descriptor) == 0, "cannot write '", path, "': ", std::strerror(errno));
-  require(::rename(pattern.c_str(), path.c_str()) == 0, "cannot write '", path,
+  require(::rename(file.path.c_str(), target.c_str()) == 0, "cannot write '", path,
           "': ", std::strerror(errno));
   file.path.clear();
 }

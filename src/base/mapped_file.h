@@ -28,7 +28,8 @@ class MappedFile {
 };
 
 /// Writes the chunks one after another to a temporary file in the same folder, syncs, and renames
-/// it to `path`: an existing file stays as it was until then. Throws a user error naming the file.
+/// it to `path`: an existing file stays as it was until then. A link keeps pointing to its target;
+/// a device or pipe is written in place. Throws a user error naming the file.
 void write_file(const std::string& path, std::span<const std::span<const std::byte>> chunks);
 
 }  // namespace vitrify

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -34,22 +35,30 @@ int default_threads() {
   int available = sched_getaffinity(0, sizeof mask, &mask) == 0
                       ? CPU_COUNT(&mask)
                       : int(std::thread::hardware_concurrency());
-  return std::clamp(wanted > 0 ? int(wanted) : available, 1, 256);
+  return int(std::clamp<int64_t>(wanted > 0 ? wanted : available, 1, 256));
 }
 
-// Spinning covers the gaps between the steps of one run; beyond that a worker parks.
+// Spinning covers the gaps between the steps of one run; beyond that a worker parks, and the caller
+// gives its CPU away in case the worker that it waits for has none.
 constexpr int kSpins = 4000;
 
 thread_local bool inside = false;  // a nested call runs in the caller alone
 }  // namespace
 
-/// One job at a time. `epoch` counts jobs; workers wait for it to change. Workers enter a job by
-/// taking a ticket; the caller leaves when no index is left and nobody is inside.
+/// One job at a time. `epoch` counts jobs; workers wait for it to change. A worker announces itself
+/// in `guests` and then looks whether a job is `open`; the caller closes the job and then waits for
+/// the guests to leave. Both are sequentially consistent, so that one of the two sees the other:
+/// nobody is inside while the next job is written.
 struct ThreadPool::State {
-  explicit State(int threads) : threads_wanted(threads) {}
-
-  void start() {
-    for (int i = 1; i < threads_wanted; ++i) workers.emplace_back([this] { work(); });
+  void start(int wanted) {
+    workers.reserve(size_t(wanted));
+    try {
+      while (threads < wanted) {
+        workers.emplace_back([this] { work(); });
+        ++threads;
+      }
+    } catch (const std::system_error&) {  // the process may have no more threads: go on with these
+    }
   }
 
   void run_indices() {
@@ -66,8 +75,6 @@ struct ThreadPool::State {
       epoch.wait(seen, std::memory_order_acquire);
       seen = epoch.load(std::memory_order_acquire);
       if (stopping.load(std::memory_order_relaxed)) return;
-      // The gate is positive while a job is open: the low half counts places left, the high half
-      // guests.
       if (!enter()) continue;
       run_indices();
       guests.fetch_sub(1, std::memory_order_release);
@@ -75,8 +82,8 @@ struct ThreadPool::State {
   }
 
   bool enter() {
-    guests.fetch_add(1, std::memory_order_acquire);
-    if (open.load(std::memory_order_acquire) && places.fetch_sub(1, std::memory_order_acq_rel) > 0)
+    guests.fetch_add(1, std::memory_order_seq_cst);
+    if (open.load(std::memory_order_seq_cst) && places.fetch_sub(1, std::memory_order_acq_rel) > 0)
       return true;
     guests.fetch_sub(1, std::memory_order_release);
     return false;
@@ -88,21 +95,22 @@ struct ThreadPool::State {
     next.store(0, std::memory_order_relaxed);
     places.store(int(std::min<int64_t>(max_threads, n)) - 1, std::memory_order_relaxed);
     open.store(true, std::memory_order_seq_cst);
-    epoch.fetch_add(1, std::memory_order_release);
+    epoch.fetch_add(1, std::memory_order_seq_cst);
     epoch.notify_all();
     run_indices();
     open.store(false, std::memory_order_seq_cst);
-    while (guests.load(std::memory_order_acquire) != 0) relax();
+    for (int spin = 0; guests.load(std::memory_order_seq_cst) != 0; ++spin)
+      spin < kSpins ? relax() : std::this_thread::yield();
   }
 
   void stop() {
     stopping = true;
-    epoch.fetch_add(1, std::memory_order_release);
+    epoch.fetch_add(1, std::memory_order_seq_cst);
     epoch.notify_all();
     for (auto& w : workers) w.join();
   }
 
-  const int threads_wanted;
+  int threads = 1;  // the caller's and the workers
   std::vector<std::thread> workers;
   std::mutex busy;  // held by the one caller that has the workers
   const RangeFn* job = nullptr;
@@ -114,7 +122,7 @@ struct ThreadPool::State {
   std::atomic<bool> open{false}, stopping{false};
 };
 
-ThreadPool::ThreadPool() : state_(std::make_unique<State>(default_threads())) { state_->start(); }
+ThreadPool::ThreadPool() : state_(std::make_unique<State>()) { state_->start(default_threads()); }
 
 ThreadPool::~ThreadPool() {
   if (state_) state_->stop();
@@ -146,12 +154,11 @@ ThreadPool& ThreadPool::process() {
   return *instance.load();
 }
 
-int ThreadPool::size() const { return state_->threads_wanted; }
+int ThreadPool::size() const { return state_->threads; }
 
 void ThreadPool::parallel_for(int64_t n, int max_threads, RangeFn f) {
   std::unique_lock lock(state_->busy, std::defer_lock);
-  bool alone =
-      n <= 1 || max_threads <= 1 || state_->threads_wanted <= 1 || inside || !lock.try_lock();
+  bool alone = n <= 1 || max_threads <= 1 || state_->threads <= 1 || inside || !lock.try_lock();
   if (alone) {
     for (int64_t i = 0; i < n; ++i) f(i);
     return;
