@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "onnx/importer.h"
+#include "ops/classic.h"
 
 namespace vitrify::onnx {
 
@@ -221,6 +222,41 @@ void import_center_crop_pad(NodeContext& c) {
 void import_nms(NodeContext& c) {
   NonMaxSuppression op{c.int_attribute("center_point_box", 0) != 0};
   c.outputs({c.add(op, {c.in(0), c.in(1), c.optional_in(2), c.optional_in(3), c.optional_in(4)})});
+}
+
+void import_roi_align(NodeContext& c) {
+  // Before version 16 boxes were not shifted by half a pixel.
+  std::string coordinates = c.opset() < 16 ? "output_half_pixel" : "half_pixel";
+  c.outputs(
+      {c.add(make_classic("roi_align",
+                          {{"mode", c.string_attribute("mode", "avg")},
+                           {"coordinate_transformation_mode",
+                            c.string_attribute("coordinate_transformation_mode", coordinates)},
+                           {"output_height", c.int_attribute("output_height", 1)},
+                           {"output_width", c.int_attribute("output_width", 1)},
+                           {"sampling_ratio", c.int_attribute("sampling_ratio", 0)},
+                           {"spatial_scale", c.float_attribute("spatial_scale", 1)}}),
+             {c.in(0), c.in(1), c.in(2)})});
+}
+
+void import_max_roi_pool(NodeContext& c) {
+  c.outputs({c.add(
+      make_classic("max_roi_pool", {{"pooled_shape", c.ints_attribute("pooled_shape")},
+                                    {"spatial_scale", c.float_attribute("spatial_scale", 1)}}),
+      {c.in(0), c.in(1)})});
+}
+
+void import_col2im(NodeContext& c) {
+  c.outputs({c.add(make_classic("col2im", {{"strides", c.ints_attribute("strides")},
+                                           {"dilations", c.ints_attribute("dilations")},
+                                           {"pads", c.ints_attribute("pads")}}),
+                   {c.in(0), c.in(1), c.in(2)})});
+}
+
+void import_affine_grid(NodeContext& c) {
+  c.outputs(
+      {c.add(make_classic("affine_grid", {{"align_corners", c.int_attribute("align_corners", 0)}}),
+             {c.in(0), c.in(1)})});
 }
 
 }  // namespace vitrify::onnx

@@ -135,6 +135,10 @@ const ImportRow kRows[] = {
     {"", "SpaceToDepth", 1, import_space_to_depth},
     {"", "CenterCropPad", 18, import_center_crop_pad},
     {"", "NonMaxSuppression", 10, import_nms},
+    {"", "RoiAlign", 10, import_roi_align},
+    {"", "MaxRoiPool", 1, import_max_roi_pool},
+    {"", "Col2Im", 18, import_col2im},
+    {"", "AffineGrid", 20, import_affine_grid},
 };
 
 }  // namespace

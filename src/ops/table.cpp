@@ -3,8 +3,10 @@
 #include <array>
 
 #include "base/error.h"
+#include "ops/classic.h"
 #include "ops/contraction.h"
 #include "ops/conv.h"
+#include "ops/detection.h"
 #include "ops/norm.h"
 #include "ops/pointwise.h"
 #include "ops/pool.h"
@@ -52,6 +54,20 @@ const OpInfo kRows[] = {
      .infer = infer_resize,
      .reference = reference_resize,
      .cost = cost_resize},
+    {.name = GridSample::kName,
+     .infer = infer_grid_sample,
+     .reference = reference_grid_sample,
+     .cost = cost_grid_sample},
+    // ---- detection ----
+    {.name = NonMaxSuppression::kName,
+     .infer = infer_nms,
+     .reference = reference_nms,
+     .samples = samples_nms},
+    // ---- the long tail ----
+    {.name = Classic::kName,
+     .infer = infer_classic,
+     .reference = reference_classic,
+     .samples = samples_classic},
     // ---- pointwise ----
     {.name = Unary::kName,
      .infer = infer_unary,
