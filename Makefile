@@ -1,11 +1,47 @@
-# Needs only a compiler, make and Python 3: what else is missing is installed by the targets themselves.
+# `make demo` and `make test` do all the set-up: what is missing is installed by the targets themselves (Debian
+# packages; Python packages into .venv). Needed to begin with: make, bash and a way to become root.
 PYTHON ?= python3
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 VENV_STAMP := $(VENV)/.installed
 REQUIREMENTS := tools/requirements.txt tools/requirements-models.txt
+PACKAGES_STAMP := build/.packages
+VITRIFY ?= build/release/bin/vitrify
+JOBS ?= $(shell nproc)
 
-.PHONY: env zoo build test-models test-tools bench
+.PHONY: demo test build env zoo test-cpp test-nodes test-tools test-models bench format clean
+
+demo: build $(VENV_STAMP)
+	$(VENV_PYTHON) tools/demo.py --vitrify $(VITRIFY)
+
+test: test-cpp test-nodes test-tools
+
+build: $(PACKAGES_STAMP)
+	@test -f build/release/build.ninja || cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+
+# Unit tests, one program each.
+test-cpp: build
+	ctest --test-dir build/release --output-on-failure -j $(JOBS) -E '^node_test$$'
+
+# ONNX's own node cases.
+test-nodes: build $(VENV_STAMP)
+	build/release/bin/node_test $(VENV)/lib/python3*/site-packages/onnx/backend/test/data
+
+# The model check itself, on a stand-in with planted faults.
+test-tools: $(VENV_STAMP)
+	$(VENV_PYTHON) tools/zoo.py repvgg
+	$(VENV_PYTHON) tools/check_models_test.py
+
+# Every model of the zoo through the CLI against ONNX Runtime.
+test-models: build zoo
+	$(VENV_PYTHON) tools/check_models.py --vitrify $(VITRIFY)
+
+bench: build zoo
+	$(VENV_PYTHON) tools/bench.py --vitrify $(VITRIFY) --output docs/performance.md
+
+zoo: $(VENV_STAMP)
+	$(VENV_PYTHON) tools/zoo.py
 
 env: $(VENV_STAMP)
 
@@ -13,23 +49,12 @@ $(VENV_STAMP): $(REQUIREMENTS) tools/make_env.sh
 	bash tools/make_env.sh "$(PYTHON)" $(VENV)
 	touch $@
 
-zoo: $(VENV_STAMP)
-	$(VENV_PYTHON) tools/zoo.py
+$(PACKAGES_STAMP): tools/install_packages.sh
+	bash tools/install_packages.sh
+	mkdir -p build && touch $@
 
-# Every model of the zoo through the CLI against ONNX Runtime; VITRIFY names the binary.
-VITRIFY ?= build/release/bin/vitrify
+format:
+	git ls-files '*.h' '*.hpp' '*.cpp' | xargs clang-format -i
 
-build:
-	cmake --preset release
-	ninja -C build/release
-
-test-models: zoo build
-	$(VENV_PYTHON) tools/check_models.py --vitrify $(VITRIFY)
-
-# The comparison itself, on a stand-in with planted faults.
-test-tools: $(VENV_STAMP)
-	$(VENV_PYTHON) tools/zoo.py repvgg
-	$(VENV_PYTHON) tools/check_models_test.py
-
-bench: zoo build
-	$(VENV_PYTHON) tools/bench.py --vitrify $(VITRIFY) --output docs/performance.md
+clean:
+	rm -rf build
