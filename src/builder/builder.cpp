@@ -1,0 +1,156 @@
+#include "builder/builder.h"
+
+#include <chrono>
+
+#include "backend/backend.h"
+#include "base/error.h"
+#include "builder/parts.h"
+#include "onnx/importer.h"
+
+namespace vitrify {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+void tell(const BuildOptions& options, std::string_view stage, double fraction) {
+  if (options.progress) options.progress(stage, fraction);
+}
+
+/// Weights smaller than this stay in the engine anyway: shape rules may look at them.
+constexpr size_t kSmallConstant = 64 << 10;
+
+/// Constants of the graph that no step reads but through its packed weights.
+std::set<const ConstantData*> packed_only(const Graph& graph, const std::vector<Plan>& plans) {
+  std::set<const ConstantData*> found;
+  for (const Node& n : graph.nodes)
+    if (auto* c = n.op.as<Constant>();
+        c && c->data->tensor.bytes() >= kSmallConstant && c->data->tensor.dtype() != DType::kString)
+      found.insert(c->data.get());
+  auto keep = [&](ValueId v) {
+    if (!v.valid()) return;
+    if (auto* c = graph.node(v).op.as<Constant>()) found.erase(c->data.get());
+  };
+  for (const auto& o : graph.outputs) keep(o.value);
+  for (const Plan& plan : plans) {
+    std::vector<const Step*> step_of(graph.nodes.size());
+    for (const Step& s : plan.steps) step_of[size_t(s.node)] = &s;
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
+      const Tactic* tactic = step_of[n] ? find_tactic(step_of[n]->tactic) : nullptr;
+      for (size_t i = 0; i < graph.nodes[n].inputs.size(); ++i)
+        if (!tactic || i >= 32 || !(tactic->packed_inputs >> i & 1)) keep(graph.nodes[n].inputs[i]);
+    }
+  }
+  return found;
+}
+
+/// Constants that an op or body refers to, rather than a Constant node of the graph.
+std::set<const ConstantData*> inner_constants(const Graph& graph) {
+  std::set<const ConstantData*> found;
+  OpPrinter printer;
+  printer.constant = [&](const ConstantRef& c) {
+    found.insert(c.get());
+    return std::string();
+  };
+  printer.graph = [](const GraphRef&) { return std::string(); };
+  std::vector<const Graph*> graphs = list_graphs(graph);
+  for (const Graph* g : graphs)
+    for (const Node& n : g->nodes)
+      if (g != &graph || !n.op.is<Constant>()) print(n.op, printer);
+  return found;
+}
+
+std::vector<StoredConstant> store_constants(const Graph& graph, const std::vector<Plan>& plans,
+                                            EngineWriter& writer) {
+  std::set<const ConstantData*> leave_out = packed_only(graph, plans);
+  for (const ConstantData* c : inner_constants(graph)) leave_out.erase(c);
+  std::vector<StoredConstant> stored;
+  writer.begin_section("source");
+  for (const ConstantRef& c : list_constants(list_graphs(graph))) {
+    StoredConstant entry{c, {}, leave_out.count(c.get()) > 0};
+    const Tensor& t = c->tensor;
+    if (!entry.stripped && t.dtype() != DType::kString && t.bytes() > 0)
+      entry.blob = writer.append(std::span(t.raw(), t.bytes()));
+    stored.push_back(std::move(entry));
+  }
+  writer.end_section();
+  return stored;
+}
+
+/// ISA features that the chosen tactics' backends work with.
+std::vector<std::string> needed_features(const std::vector<Plan>& plans) {
+  std::set<std::string> features;
+  for (Backend* backend : backends())
+    for (const Tactic& tactic : backend->tactics())
+      for (const Plan& plan : plans)
+        for (const Step& step : plan.steps)
+          if (step.tactic == tactic.name)
+            for (const auto& f : backend->features()) features.insert(f);
+  return {features.begin(), features.end()};
+}
+
+BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport report) {
+  const auto start = Clock::now();
+  PipelineOptions passes = options.passes;
+  passes.trace = &report.decisions;
+  passes.after = [&](std::string_view pass, const Graph& g, double ms) {
+    report.stages.emplace_back(pass, ms);
+    tell(options, pass, 0.1);
+    if (options.passes.after) options.passes.after(pass, g, ms);
+  };
+  graph = run_pipeline(std::move(graph), passes);
+  auto mark = Clock::now();
+  std::vector<Plan> plans;
+  for (Profile& profile : make_profiles(graph, options)) {
+    Plan plan;
+    plan.steps = choose_tactics(graph, profile, options, report.choices.emplace_back());
+    plan.profile = std::move(profile);
+    plans.push_back(std::move(plan));
+  }
+  report.stages.emplace_back("choose_tactics", milliseconds_since(mark));
+  mark = Clock::now();
+  std::optional<EngineWriter> writer;
+  options.output.empty() ? writer.emplace() : writer.emplace(options.output);
+  writer->begin_section("packed");
+  WeightStore store(*writer);
+  size_t packed = 0;
+  for (Plan& plan : plans) {
+    add_aliases(graph, plan);
+    for (Step& step : plan.steps) {
+      tell(options, "packing weights",
+           0.8 + 0.1 * double(packed++) / double(plan.steps.size() * plans.size()));
+      if (!step.is_reference())
+        step.packed = store.pack(graph, step.node, *find_tactic(step.tactic), step.config);
+    }
+  }
+  writer->end_section();
+  tell(options, "writing", 0.9);
+  const std::vector<StoredConstant> constants = store_constants(graph, plans, *writer);
+  BuildResult result;
+  result.engine = writer->finish(graph, plans, constants, needed_features(plans));
+  report.stages.emplace_back("write", milliseconds_since(mark));
+  tell(options, "done", 1);
+  report.seconds += milliseconds_since(start) / 1e3;
+  result.report = std::move(report);
+  return result;
+}
+
+}  // namespace
+
+BuildResult build_graph(Graph graph, const BuildOptions& options) {
+  return build_imported(std::move(graph), options, {});
+}
+
+BuildResult build_model(const std::string& path, const BuildOptions& options) {
+  const auto start = Clock::now();
+  tell(options, "importing", 0);
+  Graph graph = onnx::import_model(path, {fixed_shapes(options)});
+  BuildReport report;
+  report.stages.emplace_back("import", milliseconds_since(start));
+  report.seconds = milliseconds_since(start) / 1e3;
+  return build_imported(std::move(graph), options, std::move(report));
+}
+
+}  // namespace vitrify

@@ -1,0 +1,67 @@
+// The builder's parts, in the order in which they work.
+#pragma once
+
+#include <map>
+
+#include "builder/builder.h"
+#include "runtime/engine_file.h"
+
+namespace vitrify {
+
+/// One profile for every entry of `options` (or the default one), with a range for every input of
+/// known rank. Throws a user error when ranges contradict the model or each other.
+std::vector<Profile> make_profiles(const Graph& graph, const BuildOptions& options);
+/// Extents that all profiles fix, for the importer: input name → shape.
+std::vector<std::pair<std::string, Shape>> fixed_shapes(const BuildOptions& options);
+/// The symbols' values at the profile's opt shapes.
+std::map<std::string, int64_t> opt_bindings(const Graph& graph, const Profile& profile);
+
+/// Packed weights by tactic, version, config and node, so that profiles share them.
+class WeightStore {
+ public:
+  explicit WeightStore(EngineWriter& writer) : writer_(writer) {}
+  Blob pack(const Graph& graph, int32_t node, const Tactic& tactic, const Config& config);
+
+ private:
+  EngineWriter& writer_;
+  std::map<std::string, Blob> known_;
+};
+
+/// Chooses a tactic for every step of the graph (`choices` gets the reasons). Nodes that are views
+/// or vanish in `add_aliases` are steps here, too.
+std::vector<Step> choose_tactics(const Graph& graph, const Profile& profile,
+                                 const BuildOptions& options, std::vector<Choice>& choices);
+
+/// Decides which values share memory, and drops the steps that vanish with that.
+void add_aliases(const Graph& graph, Plan& plan);
+
+/// Milliseconds of one run of the tactic at the bound shapes, or what it answers wrongly.
+struct Measurement {
+  double milliseconds = -1;
+  std::string problem;  ///< "" when all is well
+};
+
+/// Runs a node alone on made-up data.
+class Bench {
+ public:
+  /// Throws when the node's shapes are not known from `bindings` alone.
+  Bench(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
+        int max_threads);
+  Measurement measure(const Tactic& tactic, const Config& config);
+
+ private:
+  void make_inputs();
+  std::string compare(const std::vector<Tensor>& outputs);
+
+  const Graph& graph_;
+  const Node& node_;
+  int32_t index_;
+  const std::map<std::string, int64_t>& bindings_;
+  int max_threads_;
+  std::vector<Value> inputs_;
+  std::vector<std::vector<int64_t>> known_;
+  std::vector<Dims> out_dims_;
+  std::vector<Tensor> expected_;  ///< the reference's answer, or the first candidate's
+};
+
+}  // namespace vitrify
