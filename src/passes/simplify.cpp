@@ -64,16 +64,6 @@ const Rule kRules[] = {
        bool same = is_f32(m, "x") && m.type("x") == m.type(m.root());
        return same ? m.binary(BinaryKind::kMul, m["x"], m["x"]) : ValueId{};
      }},
-    {"pow(x, 0.5) -> sqrt(x)", pow(any("x"), scalar(0.5f)),
-     [](Match& m) {
-       // pow(-inf, 0.5) is inf and pow(-0, 0.5) is +0: only where x cannot be either.
-       ValueId x = m["x"];
-       auto* sum = m.builder().node(x).op.as<Reduce>();
-       bool positive =
-           sum && (sum->kind == Reduce::Kind::kSumSquare || sum->kind == Reduce::Kind::kL2);
-       return positive && is_f32(m, "x") ? m.unary(UnaryKind::kSqrt, x) : ValueId{};
-     },
-     [](Rng&) { return std::map<std::string_view, Tensor>{}; }},
     {"neg(neg(x)) -> x", unary(UnaryKind::kNeg, unary(UnaryKind::kNeg, any("x")).keep()),
      [](Match& m) { return m["x"]; }},
     {"relu(relu(x)) -> relu(x)",

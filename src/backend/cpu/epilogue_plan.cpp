@@ -77,7 +77,7 @@ std::optional<EpiloguePlan> plan_epilogue(const Body& body, int own,
       const Shape& shape = operands[size_t(operand - 1)];
       int input = own + operand - 1;
       // A full-size operand of one row is a bias as well; the bias is the cheaper reading.
-      if (plan.bias < 0 && plan.residual < 0 && is_per_column(shape, result))
+      if (plan.bias < 0 && is_per_column(shape, result))
         plan.bias = input;
       else if (plan.residual < 0 && shape == result)
         plan.residual = input;
