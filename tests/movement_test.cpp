@@ -82,7 +82,9 @@ TEST(Movement, SymbolicSlicesAgreeWithConcreteOnes) {
           auto at = [n](const std::string&) { return n; };
           SliceRange concrete = slice_range(n, start, end, step);
           EXPECT_EQ(symbolic.size.eval(at), concrete.size.value()) << start << end << step << n;
-          if (concrete.size.value() > 0) EXPECT_EQ(symbolic.begin.eval(at), concrete.begin.value());
+          if (concrete.size.value() > 0) {
+            EXPECT_EQ(symbolic.begin.eval(at), concrete.begin.value());
+          }
           concrete = slice_range(n, n + start, n + end, step);
           EXPECT_EQ(moving.size.eval(at), concrete.size.value()) << start << end << step << n;
         }
