@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "ops/facts.h"
+#include "ops/moved_facts.h"
 #include "ops/interpreter.h"
 #include "ops/table.h"
 
