@@ -22,12 +22,6 @@ std::span<const ImportRow> movement_imports() { return {}; }
 
 // ----
 
-// quantize
-
-std::span<const ImportRow> quantize_imports() { return {}; }
-
-// ----
-
 // recurrent
 
 std::span<const ImportRow> recurrent_imports() { return {}; }

@@ -12,6 +12,7 @@
 #include "ops/norm.h"
 #include "ops/pointwise.h"
 #include "ops/pool.h"
+#include "ops/quantize.h"
 #include "ops/reduce.h"
 #include "ops/resize.h"
 #include "ops/shape.h"
@@ -61,6 +62,15 @@ const OpInfo kRows[] = {
      .infer = infer_grid_sample,
      .reference = reference_grid_sample,
      .cost = cost_grid_sample},
+    // ---- quantisation ----
+    {.name = Quantize::kName,
+     .infer = infer_quantize,
+     .reference = reference_quantize,
+     .cost = cost_quantize},
+    {.name = Dequantize::kName,
+     .infer = infer_dequantize,
+     .reference = reference_dequantize,
+     .cost = cost_quantize},
     // ---- detection ----
     {.name = NonMaxSuppression::kName,
      .infer = infer_nms,

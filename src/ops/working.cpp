@@ -115,6 +115,8 @@ Working<T>::Working(const Tensor& t) {
 
 template <class V>
 void store_working(const V* values, Tensor& t) {
+  if (std::is_integral_v<V> && t.dtype() == DType::kInt8) return store_as<int8_t>(values, t);
+  if (std::is_integral_v<V> && t.dtype() == DType::kUint8) return store_as<uint8_t>(values, t);
   if (std::is_integral_v<V> && t.dtype() == DType::kInt32) return store_as<int32_t>(values, t);
   if (std::is_integral_v<V> && t.dtype() == DType::kInt64) return store_as<int64_t>(values, t);
   if (!std::is_integral_v<V> && t.dtype() == DType::kFloat32) return store_as<float>(values, t);
