@@ -4,18 +4,6 @@
 
 namespace vitrify::onnx {
 
-// pointwise
-
-std::span<const ImportRow> pointwise_imports() { return {}; }
-
-// ----
-
-// reduce
-
-std::span<const ImportRow> reduce_imports() { return {}; }
-
-// ----
-
 // movement
 
 std::span<const ImportRow> movement_imports() { return {}; }
