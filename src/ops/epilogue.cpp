@@ -31,4 +31,21 @@ template void store_through<int64_t>(ReferenceCall&, const Body&, int, DType, co
 template void store_through<uint64_t>(ReferenceCall&, const Body&, int, DType, const Dims&,
                                       const uint64_t*);
 
+namespace {
+Body add_then(UnaryKind kind, DType dtype) {
+  BodyStep add{.code = BodyStep::Code::kBinary, .binary = BinaryKind::kAdd, .dtype = dtype};
+  add.args[0] = 0, add.args[1] = 1;
+  BodyStep then{.code = BodyStep::Code::kUnary, .unary = kind, .dtype = dtype};
+  then.args[0] = 2;
+  return {.inputs = 2, .steps = {add, then}, .outputs = {}};
+}
+}  // namespace
+
+Body bias_relu(DType dtype) { return add_then(UnaryKind::kRelu, dtype); }
+Body two_results(DType dtype) {
+  Body body = add_then(UnaryKind::kSigmoid, dtype);
+  body.outputs = {2, 3};
+  return body;
+}
+
 }  // namespace vitrify

@@ -24,4 +24,8 @@ extern template void store_through<int64_t>(ReferenceCall&, const Body&, int, DT
 extern template void store_through<uint64_t>(ReferenceCall&, const Body&, int, DType, const Dims&,
                                              const uint64_t*);
 
+/// For samples: relu(main + operand), all of `dtype`; and (main + operand, sigmoid of it).
+Body bias_relu(DType dtype);
+Body two_results(DType dtype);
+
 }  // namespace vitrify
