@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backend/cpu/kernels/conv_algorithms.h"
+#include "backend/cpu/kernels/conv_interleave.h"
 #include "backend/cpu/kernels/gemm_block.h"
 #include "backend/cpu/kernels/gemm_panels.h"
 #include "backend/cpu/kernels/slots.h"
@@ -45,10 +46,11 @@ Band choose_band(const ConvArgs& a) {
 /// [w][c] from any strides.
 void copy_line(const ConvArgs& a, const float* in, int64_t count, float* out) {
   const int64_t channels = a.spec.in_channels, step = a.x_stride[2];
-  if (a.x_channel_stride == 1 && step == channels) {
+  if ((a.x_channel_stride == 1 || channels == 1) && step == channels) {
     std::memcpy(out, in, static_cast<size_t>(count * channels) * sizeof(float));
     return;
   }
+  if (step == 1) return interleave(a.isa, in, a.x_channel_stride, channels, count, out);
   for (int64_t c = 0; c < channels; ++c) {
     const float* plane = in + c * a.x_channel_stride;
     for (int64_t w = 0; w < count; ++w) out[w * channels + c] = plane[w * step];

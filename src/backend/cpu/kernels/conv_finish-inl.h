@@ -27,31 +27,31 @@ class Finish {
         lo_(e_.activation == Activation::kClip ? e_.a : 0.0f),
         hi_(e_.activation == Activation::kClip ? e_.b : std::numeric_limits<float>::infinity()) {}
 
-  /// `count` pixels of n channels from c on; sums has kLanes floats a pixel.
-  HWY_NOINLINE void store(const float* sums, int64_t pixel, int64_t count, int64_t c,
+  /// `count` pixels of n <= kLanes channels from c on; the sums of a pixel are `step` floats after
+  /// those of the pixel before and have room for kLanes.
+  HWY_NOINLINE void store(const float* sums, int64_t step, int64_t pixel, int64_t count, int64_t c,
                           int64_t n) const {
     if (n == kLanes) {
-      store_vectors<true>(sums, pixel, count, c, n);
+      store_vectors<true>(sums, step, pixel, count, c, n);
     } else {
-      store_vectors<false>(sums, pixel, count, c, n);
+      store_vectors<false>(sums, step, pixel, count, c, n);
     }
   }
 
-  /// The rest of the epilogue on whole pixels, once all channels are there.
-  HWY_NOINLINE void rows(int64_t pixel, int64_t count) const {
+  /// The rest of the epilogue on channels [c0, c1) of `count` pixels, once they are all stored.
+  HWY_NOINLINE void rows(int64_t pixel, int64_t count, int64_t c0, int64_t c1) const {
     if ((clip_ || e_.activation == Activation::kNone) && !e_.tile) return;
-    const int64_t channels = a_.spec.out_channels;
     for (int64_t i = pixel; i < pixel + count; ++i) {
-      float* row = a_.y + i * a_.y_pixel_stride;
-      if (!clip_) apply_activation(e_.activation, e_.a, e_.b, row, channels);
-      if (e_.tile) e_.tile(e_.ctx, row, i, 0, channels);
+      float* row = a_.y + i * a_.y_pixel_stride + c0;
+      if (!clip_) apply_activation(e_.activation, e_.a, e_.b, row, c1 - c0);
+      if (e_.tile) e_.tile(e_.ctx, row, i, c0, c1 - c0);
     }
   }
 
  private:
   template <bool kWhole>
-  HWY_INLINE void store_vectors(const float* sums, int64_t pixel, int64_t count, int64_t c,
-                                int64_t n) const {
+  HWY_INLINE void store_vectors(const float* sums, int64_t step, int64_t pixel, int64_t count,
+                                int64_t c, int64_t n) const {
     const Floats d;
     const auto load = [&](const float* p)
                           HWY_ATTR { return kWhole ? hn::LoadU(d, p) : load_partial(p, n); };
@@ -60,7 +60,7 @@ class Finish {
     const float* residual = e_.residual ? e_.residual + pixel * e_.residual_stride + c : nullptr;
     float* out = a_.y + pixel * a_.y_pixel_stride + c;
     for (int64_t i = 0; i < count; ++i, out += a_.y_pixel_stride) {
-      Vec sum = hn::LoadU(d, sums + i * kLanes);
+      Vec sum = hn::LoadU(d, sums + i * step);
       if (e_.bias) sum = hn::Add(sum, bias);
       if (residual) sum = hn::Add(sum, load(residual + i * e_.residual_stride));
       if (clip_) sum = clip(sum, lo, hi);

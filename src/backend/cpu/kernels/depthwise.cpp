@@ -35,7 +35,13 @@ struct PixelBlock {
   const float* column[kMaxLines * kMaxColumns];  // [line][column]
   int64_t tap[kMaxLines];                        // index of the line's first tap
   int64_t lines = 0, columns = 0;
-  int64_t pixel = 0;  // first output pixel
+  int64_t pixel = 0;       // first output pixel
+  int64_t c0 = 0, c1 = 0;  // channels; c0 is a multiple of the lanes
+};
+
+/// A task: output rows (n * OD + od) * OH + oh in [row0, row1) of channels [c0, c1).
+struct DepthwiseTask {
+  int64_t row0, row1, c0, c1;
 };
 
 }  // namespace
@@ -50,85 +56,125 @@ HWY_INLINE Vec load_channels(const float* p, int64_t n) {
   return n == kLanes ? hn::LoadU(Floats(), p) : load_partial(p, n);
 }
 
-/// Pixels x one vector of channels: every input vector is loaded once a line. column[i] + c is
-/// where kLanes floats of input column i are.
-template <int Pixels, int Width, int Stride>
-void run_vector(const PixelBlock& block, const float* const* columns, int64_t c,
-                const float* weights, float* sums) {
+// Channel vectors at a time: two share the addresses of their inputs where registers allow.
+constexpr int kPair = HWY_TARGET == HWY_AVX3 ? 2 : 1;
+
+/// Pixels x Vectors of channels: every input vector is loaded once a line. columns[i] + c is where
+/// the channels of input column i are; sums[pixel][Vectors][lane].
+template <int Pixels, int Width, int Stride, int Vectors>
+void run_vectors(const PixelBlock& block, const float* const* columns, int64_t c,
+                 const float* weights, int64_t weights_step, float* sums) {
   constexpr int kColumns = (Pixels - 1) * Stride + Width;
   const Floats d;
-  Vec sum[Pixels];
+  Vec sum[Pixels][Vectors];
 #pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) sum[p] = hn::Zero(d);
+  for (int p = 0; p < Pixels; ++p) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) sum[p][v] = hn::Zero(d);
+  }
   for (int64_t line = 0; line < block.lines; ++line) {
     const float* const* column = columns + line * kColumns;
     const float* w = weights + block.tap[line] * kLanes;
-    Vec tap[Width];
+    Vec tap[Width][Vectors];
 #pragma GCC unroll 8
-    for (int t = 0; t < Width; ++t) tap[t] = hn::LoadU(d, w + t * kLanes);
+    for (int t = 0; t < Width; ++t) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) tap[t][v] = hn::LoadU(d, w + v * weights_step + t * kLanes);
+    }
 #pragma GCC unroll 32
     for (int i = 0; i < kColumns; ++i) {
-      const Vec x = hn::LoadU(d, column[i] + c);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) {
+        const Vec x = hn::LoadU(d, column[i] + c + v * kLanes);
 #pragma GCC unroll 8
-      for (int t = 0; t < Width; ++t) {
-        const int p = (i - t) / Stride;
-        if (i >= t && (i - t) % Stride == 0 && p < Pixels) sum[p] = hn::MulAdd(x, tap[t], sum[p]);
+        for (int t = 0; t < Width; ++t) {
+          const int p = (i - t) / Stride;
+          if (i >= t && (i - t) % Stride == 0 && p < Pixels) {
+            sum[p][v] = hn::MulAdd(x, tap[t][v], sum[p][v]);
+          }
+        }
       }
     }
   }
 #pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) hn::Store(sum[p], d, sums + p * kLanes);
+  for (int p = 0; p < Pixels; ++p) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) hn::Store(sum[p][v], d, sums + (p * Vectors + v) * kLanes);
+  }
 }
 
-using VectorFn = void (*)(const PixelBlock&, const float* const*, int64_t, const float*, float*);
+using VectorFn = void (*)(const PixelBlock&, const float* const*, int64_t, const float*, int64_t,
+                          float*);
 
-/// All channels of a block. The last ones, if they do not fill a vector, are copied out first.
-void run_block(const ConvArgs& a, const PixelBlock& block, int64_t pixels, VectorFn run,
-               const Finish& finish) {
-  const int64_t channels = a.spec.in_channels;
-  const int64_t weights_step = kernel_taps(a.spec) * kLanes;
-  const float* weights = a.weights;
+/// The kernels for a number of pixels.
+struct VectorFns {
+  VectorFn pair, one;
+};
+
+/// The channels that do not fill a vector are copied out first.
+void run_tail(const PixelBlock& block, int64_t pixels, VectorFn run, int64_t c,
+              const float* weights, const Finish& finish) {
+  const int64_t n = block.c1 - c;
   alignas(64) float sums[kMaxPixels * kLanes];
-  int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes, weights += weights_step) {
-    run(block, block.column, c, weights, sums);
-    finish.store(sums, block.pixel, pixels, c, kLanes);
+  alignas(64) float copies[kMaxLines * kMaxColumns * kLanes];
+  const float* column[kMaxLines * kMaxColumns];
+  for (int64_t i = 0; i < block.lines * block.columns; ++i) {
+    hn::Store(load_partial(block.column[i] + c, n), Floats(), copies + i * kLanes);
+    column[i] = copies + i * kLanes;
   }
-  if (c < channels) {
-    alignas(64) float copies[kMaxLines * kMaxColumns * kLanes];
-    const float* column[kMaxLines * kMaxColumns];
-    for (int64_t i = 0; i < block.lines * block.columns; ++i) {
-      hn::Store(load_partial(block.column[i] + c, channels - c), Floats(), copies + i * kLanes);
-      column[i] = copies + i * kLanes;
+  run(block, column, 0, weights, 0, sums);
+  finish.store(sums, kLanes, block.pixel, pixels, c, n);
+}
+
+/// All channels of a block.
+void run_block(const ConvArgs& a, const PixelBlock& block, int64_t pixels, const VectorFns& run,
+               const Finish& finish) {
+  const int64_t taps = kernel_taps(a.spec), step = taps * kLanes;
+  const float* weights = a.weights + block.c0 * taps;
+  alignas(64) float sums[kMaxPixels * kPair * kLanes];
+  int64_t c = block.c0;
+  for (; c + kPair * kLanes <= block.c1; c += kPair * kLanes, weights += kPair * step) {
+    run.pair(block, block.column, c, weights, step, sums);
+    for (int v = 0; v < kPair; ++v) {
+      finish.store(sums + v * kLanes, kPair * kLanes, block.pixel, pixels, c + v * kLanes, kLanes);
     }
-    run(block, column, 0, weights, sums);
-    finish.store(sums, block.pixel, pixels, c, channels - c);
   }
-  finish.rows(block.pixel, pixels);
+  for (; c + kLanes <= block.c1; c += kLanes, weights += step) {
+    run.one(block, block.column, c, weights, step, sums);
+    finish.store(sums, kLanes, block.pixel, pixels, c, kLanes);
+  }
+  if (c < block.c1) run_tail(block, pixels, run.one, c, weights, finish);
+  finish.rows(block.pixel, pixels, block.c0, block.c1);
+}
+
+template <int Pixels, int Width, int Stride>
+constexpr VectorFns vectors_of() {
+  return {run_vectors<Pixels, Width, Stride, kPair>, run_vectors<Pixels, Width, Stride, 1>};
 }
 
 template <int Width, int Stride>
-VectorFn vector_of_pixels(int64_t pixels) {
-  constexpr VectorFn kFunctions[] = {run_vector<1, Width, Stride>, run_vector<2, Width, Stride>,
-                                     run_vector<3, Width, Stride>, run_vector<4, Width, Stride>,
-                                     run_vector<5, Width, Stride>, run_vector<6, Width, Stride>,
-                                     run_vector<7, Width, Stride>, run_vector<8, Width, Stride>};
+const VectorFns& vectors_of_pixels(int64_t pixels) {
+  static constexpr VectorFns kFunctions[] = {
+      vectors_of<1, Width, Stride>(), vectors_of<2, Width, Stride>(),
+      vectors_of<3, Width, Stride>(), vectors_of<4, Width, Stride>(),
+      vectors_of<5, Width, Stride>(), vectors_of<6, Width, Stride>(),
+      vectors_of<7, Width, Stride>(), vectors_of<8, Width, Stride>()};
   return kFunctions[pixels - 1];
 }
 
-VectorFn vector_function(const ConvSpec& s, int64_t pixels) {
+const VectorFns& vector_functions(const ConvSpec& s, int64_t pixels) {
   const int64_t width = s.kernel[2];
   if (s.stride[2] == 2) {
-    return width == 3 ? vector_of_pixels<3, 2>(pixels) : vector_of_pixels<5, 2>(pixels);
+    return width == 3 ? vectors_of_pixels<3, 2>(pixels) : vectors_of_pixels<5, 2>(pixels);
   }
-  return width == 3   ? vector_of_pixels<3, 1>(pixels)
-         : width == 5 ? vector_of_pixels<5, 1>(pixels)
-                      : vector_of_pixels<7, 1>(pixels);
+  return width == 3   ? vectors_of_pixels<3, 1>(pixels)
+         : width == 5 ? vectors_of_pixels<5, 1>(pixels)
+                      : vectors_of_pixels<7, 1>(pixels);
 }
 
 /// Any kernel: one pixel, one vector of channels at a time.
-void run_pixel(const ConvArgs& a, int64_t n, const int64_t (&at)[3], int64_t pixel,
-               const Finish& finish) {
+void run_pixel(const ConvArgs& a, const DepthwiseTask& task, int64_t n, const int64_t (&at)[3],
+               int64_t pixel, const Finish& finish) {
   const ConvSpec& s = a.spec;
   const Floats d;
   const int64_t taps = kernel_taps(s);
@@ -140,8 +186,8 @@ void run_pixel(const ConvArgs& a, int64_t n, const int64_t (&at)[3], int64_t pix
         std::min(s.kernel[i], start[i] >= a.in[i] ? 0 : div_up(a.in[i] - start[i], s.dilation[i]));
   }
   const float* x = a.x + n * a.x_batch_stride;
-  for (int64_t c = 0; c < s.in_channels; c += kLanes) {
-    const int64_t lanes = std::min<int64_t>(kLanes, s.in_channels - c);
+  for (int64_t c = task.c0; c < task.c1; c += kLanes) {
+    const int64_t lanes = std::min<int64_t>(kLanes, task.c1 - c);
     const float* weights = a.weights + c * taps;
     Vec sum = hn::Zero(d);
     for (int64_t td = first[0]; td < end[0]; ++td) {
@@ -157,9 +203,9 @@ void run_pixel(const ConvArgs& a, int64_t n, const int64_t (&at)[3], int64_t pix
     }
     alignas(64) float sums[kLanes];
     hn::Store(sum, d, sums);
-    finish.store(sums, pixel, 1, c, lanes);
+    finish.store(sums, kLanes, pixel, 1, c, lanes);
   }
-  finish.rows(pixel, 1);
+  finish.rows(pixel, 1, task.c0, task.c1);
 }
 
 bool has_blocks(const ConvSpec& s) {
@@ -192,26 +238,33 @@ void set_lines(const ConvArgs& a, int64_t n, int64_t od, int64_t oh, int64_t ow,
   }
 }
 
-}  // namespace
-
-/// Output row `row` = (n * OD + od) * OH + oh.
-void run_depthwise_row(const ConvArgs& a, int64_t row) {
-  const Finish finish(a);
+void run_row(const ConvArgs& a, const DepthwiseTask& task, int64_t row, const Finish& finish) {
   const int64_t width = a.out[2], oh = row % a.out[1], plane = row / a.out[1];
   const int64_t od = plane % a.out[0], n = plane / a.out[0];
   if (!has_blocks(a.spec)) {
-    for (int64_t ow = 0; ow < width; ++ow) run_pixel(a, n, {od, oh, ow}, row * width + ow, finish);
+    for (int64_t ow = 0; ow < width; ++ow) {
+      run_pixel(a, task, n, {od, oh, ow}, row * width + ow, finish);
+    }
     return;
   }
   PixelBlock block;
+  block.c0 = task.c0;
+  block.c1 = task.c1;
   const int64_t blocks = div_up(width, kMaxPixels);
   for (int64_t i = 0; i < blocks; ++i) {
     const int64_t ow = i * width / blocks, pixels = (i + 1) * width / blocks - ow;
     block.columns = (pixels - 1) * a.spec.stride[2] + a.spec.kernel[2];
     block.pixel = row * width + ow;
     set_lines(a, n, od, oh, ow, block);
-    run_block(a, block, pixels, vector_function(a.spec, pixels), finish);
+    run_block(a, block, pixels, vector_functions(a.spec, pixels), finish);
   }
+}
+
+}  // namespace
+
+void run_depthwise(const ConvArgs& a, const DepthwiseTask& task) {
+  const Finish finish(a);
+  for (int64_t row = task.row0; row < task.row1; ++row) run_row(a, task, row, finish);
 }
 
 }  // namespace vitrify::cpu::HWY_NAMESPACE
@@ -219,6 +272,24 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace vitrify::cpu {
+namespace {
+
+constexpr int64_t kTaskWork = 250000;      // multiply-adds that pay for a task
+constexpr int64_t kL1Floats = 4096;        // of input lines, to be read by several output rows
+constexpr int64_t kL2Floats = 256 * 1024;  // an input above this comes from further away
+constexpr int64_t kChunkStep = 32;         // channels
+
+/// Channels of a task. Small kernels with inputs from L2: so few that the lines under a kernel stay
+/// in L1. Otherwise all: memory wants to be read in long stretches, and finding the inputs of a
+/// wide kernel pays only for many channels.
+int64_t channel_chunk(const ConvArgs& a) {
+  const int64_t channels = a.spec.in_channels, line = std::max<int64_t>(1, a.in[2]);
+  if (a.spec.kernel[2] > 3 || a.in[1] * line * channels > kL2Floats) return channels;
+  const int64_t fits = kL1Floats / (line * a.spec.kernel[1]) / kChunkStep * kChunkStep;
+  return std::clamp(fits, std::min(kChunkStep, channels), channels);
+}
+
+}  // namespace
 
 int64_t packed_depthwise_floats(Isa isa, const ConvSpec& spec) {
   const int64_t channels = div_up(spec.in_channels, isa_lanes(isa)) * isa_lanes(isa);
@@ -241,16 +312,16 @@ int64_t depthwise_workspace_floats(const ConvArgs& args) {
 }
 
 void depthwise_conv(const ConvArgs& args) {
-  constexpr int64_t kTaskWork = 200000;  // multiply-adds that pay for a task
   std::fill(args.workspace, args.workspace + args.spec.in_channels, 0.0f);
-  const auto run = VITRIFY_PICK_ISA(args.isa, run_depthwise_row);
-  const int64_t rows = args.batch * args.out[0] * args.out[1];
-  const int64_t work =
-      std::max<int64_t>(1, args.out[2] * args.spec.in_channels * kernel_taps(args.spec));
-  const int64_t rows_each = std::clamp<int64_t>(kTaskWork / work, 1, std::max<int64_t>(1, rows));
-  parallel_for(div_up(rows, rows_each), kernel_threads(args.max_threads), [&](int64_t i) {
-    const int64_t end = std::min(rows, (i + 1) * rows_each);
-    for (int64_t row = i * rows_each; row < end; ++row) run(args, row);
+  const auto run = VITRIFY_PICK_ISA(args.isa, run_depthwise);
+  const int64_t rows = args.batch * args.out[0] * args.out[1], channels = args.spec.in_channels;
+  const int64_t chunk = channel_chunk(args), chunks = div_up(channels, chunk);
+  const int64_t work = std::max<int64_t>(1, args.out[2] * chunk * kernel_taps(args.spec));
+  const int64_t row_tasks = div_up(rows, std::max<int64_t>(1, kTaskWork / work));
+  parallel_for(chunks * row_tasks, kernel_threads(args.max_threads), [&](int64_t i) {
+    const int64_t task = i % row_tasks, c0 = i / row_tasks * chunk;
+    run(args, {task * rows / row_tasks, (task + 1) * rows / row_tasks, c0,
+               std::min(channels, c0 + chunk)});
   });
 }
 

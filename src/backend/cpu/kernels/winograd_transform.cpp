@@ -129,10 +129,10 @@ void output_tiles(const ConvArgs& a, const WinogradGeometry& g, const WinogradBl
       transform_outputs<Tile>(m + c, g.out_stride, y);
       const int64_t n = std::min<int64_t>(kLanes, channels - c);
       for (int64_t i = 0; i < rows; ++i) {
-        finish.store(y + i * Tile * kLanes, pixel + i * a.out[2], columns, c, n);
+        finish.store(y + i * Tile * kLanes, kLanes, pixel + i * a.out[2], columns, c, n);
       }
     }
-    for (int64_t i = 0; i < rows; ++i) finish.rows(pixel + i * a.out[2], columns);
+    for (int64_t i = 0; i < rows; ++i) finish.rows(pixel + i * a.out[2], columns, 0, channels);
   }
 }
 
