@@ -276,8 +276,7 @@ void import_dropout(NodeContext& c) {
   const Tensor* training = c.has(2) ? c.constant(c.in(2)) : nullptr;
   if (!c.has(2) || (training && training->size() == 1 && int_at(*training, 0) == 0))
     return dropout_inference(c, DType::kBool);
-  if (!training) fail_unsupported("training_mode must be a constant");
-  ValueId x = c.in(0);
+  ValueId x = c.in(0), mode = c.in(2);
   ValueId ratio = c.has(1) ? c.cast(c.in(1), DType::kFloat32) : c.scalar(0.5, DType::kFloat32);
   ValueId kept = c.binary(BinaryKind::kSub, c.scalar(1, DType::kFloat32), ratio);
   Random op{.kind = Random::Kind::kBernoulli, .dtype = DType::kBool, .shape = {}};
@@ -285,7 +284,9 @@ void import_dropout(NodeContext& c) {
   op.seed = double(c.int_attribute("seed", 0));
   ValueId mask = c.add(op, {filled_like(c, x, kept)});
   ValueId scaled = c.binary(BinaryKind::kDiv, x, c.cast(kept, c.dtype(x)));
-  c.outputs({c.add(Select{}, {mask, scaled, c.scalar(0, c.dtype(x))}), mask});
+  ValueId dropped = c.add(Select{}, {mask, scaled, c.scalar(0, c.dtype(x))});
+  ValueId not_training = c.unary(UnaryKind::kNot, mode);
+  c.outputs({c.add(Select{}, {mode, dropped, x}), c.binary(BinaryKind::kOr, mask, not_training)});
 }
 
 std::vector<ImportRow> make_rows() {

@@ -47,8 +47,12 @@ void float_to_int(const From* x, Tensor& to, int64_t begin, int64_t count) {
       return each<int8_t>(x, to, begin, count, truncate<int8_t, From>);
     case DType::kUint8:
       return each<uint8_t>(x, to, begin, count, truncate<uint8_t, From>);
-    default:
-      for (int64_t i = 0; i < count; ++i) set_double(to, begin + i, double(x[i]));
+    default:  // sub-byte types wrap, as ONNX's test cases expect
+      for (int64_t i = 0; i < count; ++i)
+        if (is_sub_byte(to.dtype()))
+          set_int(to, begin + i, truncate<int64_t, From>(x[i]));
+        else
+          set_double(to, begin + i, double(x[i]));
   }
 }
 
