@@ -63,13 +63,17 @@ ScaleMap scale_map(const Dims& x, const Dims& scale, int64_t axis, int64_t block
   return map;
 }
 
-void infer_scales(const InferContext& context, int64_t axis, int64_t block_size) {
+/// `quantised` is the type of the quantised side, which a zero point has too.
+void infer_scales(const InferContext& context, int64_t axis, int64_t block_size, DType quantised) {
   context.expect_tensor(0), context.expect_tensor(1);
   require(is_float(context.dtype(1)), "scale must be floating, not ", name(context.dtype(1)));
   const Type &x = context.type(0), &scale = context.type(1);
+  require(is_quantised(quantised), name(quantised), " is no quantised type");
   if (x.is_static() && scale.is_static()) scale_map(x.dims(), scale.dims(), axis, block_size);
   if (!context.has(2)) return;
   const Type& zero = context.type(2);
+  require(zero.dtype == quantised, "zero_point must be ", name(quantised), ", not ",
+          name(zero.dtype));
   require(!zero.has_rank() || !scale.has_rank() || !zero.is_static() || !scale.is_static() ||
               element_count(zero.dims()) == element_count(scale.dims()),
           "zero_point ", zero.str(), " and scale ", scale.str(), " differ in size");
@@ -149,10 +153,7 @@ void quantize_floats(const ScaleMap& map, const Quantize& op, const float* x, co
 
 void infer_quantize(InferContext& context) {
   const Quantize& op = *context.op().as<Quantize>();
-  infer_scales(context, op.axis, op.block_size);
-  require(is_quantised(op.to), name(op.to), " is no quantised type");
-  require(!context.has(2) || context.dtype(2) == op.to, "zero_point must be ", name(op.to),
-          ", not ", name(context.dtype(2)));
+  infer_scales(context, op.axis, op.block_size, op.to);
   Type y = context.type(0);
   y.dtype = op.to;
   context.output(y);
@@ -170,10 +171,8 @@ void reference_quantize(ReferenceCall& call) {
 
 void infer_dequantize(InferContext& context) {
   const Dequantize& op = *context.op().as<Dequantize>();
-  infer_scales(context, op.axis, op.block_size);
-  require(is_quantised(context.dtype(0)), name(context.dtype(0)), " is no quantised type");
-  require(!context.has(2) || context.dtype(2) == context.dtype(0), "zero_point must be ",
-          name(context.dtype(0)), ", not ", name(context.dtype(2)));
+  context.expect_tensor(0);
+  infer_scales(context, op.axis, op.block_size, context.dtype(0));
   Type y = context.type(0);
   y.dtype = op.to == DType::kUndefined ? context.dtype(1) : op.to;
   require(is_float(y.dtype), "the result must be floating, not ", name(y.dtype));
