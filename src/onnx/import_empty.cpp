@@ -4,12 +4,6 @@
 
 namespace vitrify::onnx {
 
-// movement
-
-std::span<const ImportRow> movement_imports() { return {}; }
-
-// ----
-
 // recurrent
 
 std::span<const ImportRow> recurrent_imports() { return {}; }

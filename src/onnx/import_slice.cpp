@@ -1,0 +1,226 @@
+// Slice, Split and Pad: parts of a tensor, and their inverse.
+#include <algorithm>
+
+#include "base/error.h"
+#include "onnx/import_movement.h"
+#include "ops/moved_facts.h"
+
+namespace vitrify::onnx {
+
+// ---- Slice ----
+
+namespace {
+struct SliceInputs {
+  ValueId x, starts, ends, axes, steps;
+};
+
+/// The static form, when everything about the slice is known; otherwise no value.
+ValueId slice_now(NodeContext& c, const SliceInputs& in) {
+  if (c.rank(in.x) < 0) return {};
+  const Shape& shape = *c.type(in.x).shape;
+  Fact starts = known_dims(c, in.starts), ends = known_dims(c, in.ends);
+  if (!starts || !ends) return {};
+  Ints axes, steps(starts->size(), 1);
+  for (size_t i = 0; i < starts->size(); ++i) axes.push_back(int64_t(i));
+  for (auto [input, values] : {std::pair{in.axes, &axes}, {in.steps, &steps}}) {
+    if (!input.valid()) continue;
+    auto known = c.known_ints(input);
+    if (!known) return {};
+    *values = *known;
+  }
+  require(ends->size() == starts->size() && axes.size() == starts->size() &&
+              steps.size() == starts->size(),
+          "starts, ends, axes and steps have ", starts->size(), ", ", ends->size(), ", ",
+          axes.size(), " and ", steps.size(), " elements");
+  Slice slice;
+  std::vector<Dim> used;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    int64_t axis = c.axis(axes[i], int64_t(shape.size()));
+    require(std::count(slice.axes.begin(), slice.axes.end(), axis) == 0, "axis ", axis,
+            " is named twice");
+    SliceRange r = slice_range(shape[size_t(axis)], (*starts)[i], (*ends)[i], steps[i]);
+    if (r.begin == Dim(0) && r.size == shape[size_t(axis)] && steps[i] == 1) continue;
+    slice.axes.push_back(axis), slice.steps.push_back(steps[i]);
+    slice.begins.push_back(r.begin), slice.sizes.push_back(r.size);
+    used.insert(used.end(), {r.begin, r.size});
+  }
+  if (!may_use_dims(c, in.x, used)) return {};
+  return slice.axes.empty() ? in.x : c.add(slice, {in.x});
+}
+
+ValueId slice_any(NodeContext& c, const SliceInputs& in) {
+  if (ValueId y = slice_now(c, in); y.valid()) return y;
+  return c.add(SliceDynamic{}, {in.x, in.starts, in.ends, in.axes, in.steps});
+}
+}  // namespace
+
+void import_slice_1(NodeContext& c) {
+  Ints starts = c.ints_attribute("starts"), ends = c.ints_attribute("ends"),
+       axes = c.ints_attribute("axes");
+  for (size_t i = 0; !c.has_attribute("axes") && i < starts.size(); ++i) axes.push_back(int64_t(i));
+  auto value = [&](const Ints& v) { return c.constant(Tensor::ints(v)); };
+  c.outputs({slice_any(c, {c.in(0), value(starts), value(ends), value(axes), {}})});
+}
+
+void import_slice(NodeContext& c) {
+  c.outputs({slice_any(c, {c.in(0), c.in(1), c.in(2), c.optional_in(3), c.optional_in(4)})});
+}
+
+ValueId slice_axis(NodeContext& c, ValueId x, int64_t axis, const Dim& begin, const Dim& end) {
+  const Dim& extent = (*c.type(x).shape)[size_t(axis)];
+  if (begin == Dim(0) && end == extent) return x;
+  return c.add(Slice{{axis}, {begin}, {end - begin}, {1}}, {x});
+}
+
+// ---- Split ----
+
+namespace {
+/// `parts` parts of one extent; the last may be smaller (opset 18), or must not be (before).
+std::vector<Dim> even_ends(const NodeContext& c, const Dim& extent, int64_t parts) {
+  require(parts > 0, "a split needs outputs");
+  bool uneven = c.opset() >= 18;
+  if (!uneven && extent.is_constant())
+    require(extent.value() % parts == 0, "an axis of extent ", extent.str(),
+            " does not split into ", parts, " equal parts");
+  Dim part = uneven ? ceil_div(extent, parts) : floor_div(extent, parts);
+  std::vector<Dim> ends;
+  for (int64_t i = 1; i < parts; ++i) ends.push_back(lesser(part * i, extent));
+  ends.push_back(extent);
+  return ends;
+}
+
+std::vector<Dim> given_ends(const Dim& extent, const std::vector<Dim>& sizes, int64_t parts) {
+  require(int64_t(sizes.size()) == parts, sizes.size(), " sizes for ", parts, " outputs");
+  std::vector<Dim> ends;
+  Dim end = 0;
+  for (const Dim& size : sizes) {
+    require(any_bounds(size).high >= 0, "a part has the size ", size.str());
+    ends.push_back(end = end + size);
+  }
+  if (Dim rest = extent - end; rest.is_constant())
+    require(rest == Dim(0), "the parts ", str(sizes), " do not add up to ", extent.str());
+  return ends;
+}
+
+void split_at(NodeContext& c, ValueId x, int64_t axis, const std::vector<Dim>& ends) {
+  std::vector<ValueId> parts;
+  Dim begin = 0;
+  for (const Dim& end : ends) {
+    parts.push_back(slice_axis(c, x, axis, begin, end));
+    begin = end;
+  }
+  c.outputs(std::move(parts));
+}
+
+/// Sizes that only a run knows: running sums of them.
+void split_dynamic(NodeContext& c, ValueId x, int64_t axis, ValueId sizes, int64_t parts) {
+  ValueId axes = c.constant(Tensor::ints({axis})), begin = c.constant(Tensor::ints({0}));
+  std::vector<ValueId> outputs;
+  for (int64_t i = 0; i < parts; ++i) {
+    ValueId size = c.add(Slice{{0}, {i}, {1}, {1}}, {sizes});
+    ValueId end = c.binary(BinaryKind::kAdd, begin, size);
+    outputs.push_back(c.add(SliceDynamic{}, {x, begin, end, axes}));
+    begin = end;
+  }
+  c.outputs(std::move(outputs));
+}
+
+void split(NodeContext& c, const Fact& sizes, ValueId sizes_input) {
+  ValueId x = c.in(0);
+  int64_t axis = c.axis(c.int_attribute("axis", 0), c.known_rank(x));
+  auto parts = int64_t(c.node().outputs.size());
+  const Dim& extent = (*c.type(x).shape)[size_t(axis)];
+  if (!sizes && sizes_input.valid()) return split_dynamic(c, x, axis, sizes_input, parts);
+  if (!sizes) {
+    int64_t count = c.int_attribute("num_outputs", parts);
+    require(count >= parts && count <= 1 << 20, "num_outputs is ", count, ", the node has ", parts,
+            " outputs");
+    return split_at(c, x, axis, even_ends(c, extent, count));
+  }
+  if (!may_use_dims(c, x, *sizes)) return split_dynamic(c, x, axis, sizes_input, parts);
+  split_at(c, x, axis, given_ends(extent, *sizes, parts));
+}
+}  // namespace
+
+void import_split_1(NodeContext& c) {
+  if (!c.has_attribute("split")) {
+    ValueId input = c.optional_in(1);
+    return split(c, known_dims(c, input), input);
+  }
+  Ints sizes = c.ints_attribute("split");
+  split(c, std::vector<Dim>(sizes.begin(), sizes.end()), {});
+}
+
+void import_split(NodeContext& c) {
+  ValueId sizes = c.optional_in(1);
+  split(c, known_dims(c, sizes), sizes);
+}
+
+// ---- Pad ----
+
+namespace {
+Pad::Mode pad_mode(const NodeContext& c) {
+  std::string mode = c.string_attribute("mode", "constant");
+  if (mode == "constant") return Pad::Mode::kConstant;
+  if (mode == "reflect") return Pad::Mode::kReflect;
+  if (mode == "edge") return Pad::Mode::kEdge;
+  if (mode == "wrap") return Pad::Mode::kWrap;
+  fail("mode '", mode, "' is unknown");
+}
+
+void pad_now(NodeContext& c, std::vector<Dim> pads, ValueId value) {
+  ValueId x = c.in(0);
+  bool none = std::all_of(pads.begin(), pads.end(), [](const Dim& d) { return d == Dim(0); });
+  if (none && c.rank(x) * 2 == int(pads.size())) return c.outputs({x});
+  std::vector<ValueId> inputs{x};
+  if (value.valid() && pad_mode(c) == Pad::Mode::kConstant) inputs.push_back(value);
+  c.outputs({c.add(Pad{pad_mode(c), std::move(pads)}, std::move(inputs))});
+}
+
+/// Pads of all axes out of those of some.
+template <class T>
+std::vector<T> spread_pads(const std::vector<T>& pads, const Ints& axes, int64_t rank, T none) {
+  require(pads.size() == 2 * axes.size(), pads.size(), " pads for ", axes.size(), " axes");
+  std::vector<T> all(size_t(2 * rank), none);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    all[size_t(axes[i])] = pads[i];
+    all[size_t(rank + axes[i])] = pads[axes.size() + i];
+  }
+  return all;
+}
+
+std::optional<Ints> pad_axes(NodeContext& c) {
+  if (!c.has(3)) return {};
+  auto axes = c.known_ints(c.in(3));
+  if (!axes) fail_unsupported("the axes of a pad must be known when the model is imported");
+  int64_t rank = c.known_rank(c.in(0));
+  for (int64_t& a : *axes) a = c.axis(a, rank);
+  return axes;
+}
+}  // namespace
+
+void import_pad_1(NodeContext& c) {
+  Ints pads = c.ints_attribute(c.has_attribute("pads") ? "pads" : "paddings");
+  double value = c.float_attribute("value", 0);
+  ValueId constant = value == 0 ? ValueId{} : c.scalar(value, c.dtype(c.in(0)));
+  pad_now(c, std::vector<Dim>(pads.begin(), pads.end()), constant);
+}
+
+void import_pad(NodeContext& c) {
+  ValueId x = c.in(0), pads = c.in(1), value = c.optional_in(2);
+  std::optional<Ints> axes = pad_axes(c);
+  if (Fact known = known_dims(c, pads); known && may_use_dims(c, x, *known)) {
+    std::vector<Dim> all = axes ? spread_pads(*known, *axes, c.rank(x), Dim(0)) : *known;
+    return pad_now(c, std::move(all), value);
+  }
+  if (axes) {
+    ValueId zero = c.constant(Tensor::ints({0}));
+    std::vector<ValueId> each;
+    for (int64_t i = 0; i < int64_t(2 * axes->size()); ++i)
+      each.push_back(c.add(Slice{{0}, {i}, {1}, {1}}, {pads}));
+    pads = c.add(Concat{0}, spread_pads(each, *axes, c.rank(x), zero));
+  }
+  c.outputs({c.add(Pad{pad_mode(c), {}}, {x, value, pads})});
+}
+
+}  // namespace vitrify::onnx
