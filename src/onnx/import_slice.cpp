@@ -178,10 +178,9 @@ void pad_now(NodeContext& c, std::vector<Dim> pads, ValueId value) {
 }
 
 /// Pads of all axes out of those of some.
-template <class T>
-std::vector<T> spread_pads(const std::vector<T>& pads, const Ints& axes, int64_t rank, T none) {
+std::vector<Dim> spread_pads(const std::vector<Dim>& pads, const Ints& axes, int64_t rank) {
   require(pads.size() == 2 * axes.size(), pads.size(), " pads for ", axes.size(), " axes");
-  std::vector<T> all(size_t(2 * rank), none);
+  std::vector<Dim> all(size_t(2 * rank), 0);
   for (size_t i = 0; i < axes.size(); ++i) {
     all[size_t(axes[i])] = pads[i];
     all[size_t(rank + axes[i])] = pads[axes.size() + i];
@@ -189,12 +188,21 @@ std::vector<T> spread_pads(const std::vector<T>& pads, const Ints& axes, int64_t
   return all;
 }
 
-std::optional<Ints> pad_axes(NodeContext& c) {
-  if (!c.has(3)) return {};
-  auto axes = c.known_ints(c.in(3));
-  if (!axes) fail_unsupported("the axes of a pad must be known when the model is imported");
+/// The same for pads that only a run knows, axes too: an element scatter into zeros.
+ValueId spread_pads_dynamic(NodeContext& c, ValueId pads, ValueId axes) {
   int64_t rank = c.known_rank(c.in(0));
-  for (int64_t& a : *axes) a = c.axis(a, rank);
+  ValueId extent = c.constant(Tensor::scalar(rank));
+  ValueId begins = c.binary(BinaryKind::kMod, c.cast(axes, DType::kInt64), extent);
+  ValueId at = c.add(Concat{0}, {begins, c.binary(BinaryKind::kAdd, begins, extent)});
+  ValueId none = c.constant(Tensor(DType::kInt64, {2 * rank}));
+  return c.add(ScatterElements{0, ScatterReduction::kNone}, {none, at, pads});
+}
+
+/// The axes of a pad when they are known: all, unless given.
+std::optional<Ints> pad_axes(NodeContext& c) {
+  auto axes = c.has(3) ? c.known_ints(c.in(3)) : std::nullopt;
+  if (axes)
+    for (int64_t& a : *axes) a = c.axis(a, c.known_rank(c.in(0)));
   return axes;
 }
 }  // namespace
@@ -209,17 +217,12 @@ void import_pad_1(NodeContext& c) {
 void import_pad(NodeContext& c) {
   ValueId x = c.in(0), pads = c.in(1), value = c.optional_in(2);
   std::optional<Ints> axes = pad_axes(c);
-  if (Fact known = known_dims(c, pads); known && may_use_dims(c, x, *known)) {
-    std::vector<Dim> all = axes ? spread_pads(*known, *axes, c.rank(x), Dim(0)) : *known;
+  Fact known = known_dims(c, pads);
+  if (known && (axes || !c.has(3)) && may_use_dims(c, x, *known)) {
+    std::vector<Dim> all = axes ? spread_pads(*known, *axes, c.rank(x)) : *known;
     return pad_now(c, std::move(all), value);
   }
-  if (axes) {
-    ValueId zero = c.constant(Tensor::ints({0}));
-    std::vector<ValueId> each;
-    for (int64_t i = 0; i < int64_t(2 * axes->size()); ++i)
-      each.push_back(c.add(Slice{{0}, {i}, {1}, {1}}, {pads}));
-    pads = c.add(Concat{0}, spread_pads(each, *axes, c.rank(x), zero));
-  }
+  if (c.has(3)) pads = spread_pads_dynamic(c, pads, c.in(3));
   c.outputs({c.add(Pad{pad_mode(c), {}}, {x, value, pads})});
 }
 
