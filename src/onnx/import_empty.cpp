@@ -16,12 +16,6 @@ std::span<const ImportRow> attention_imports() { return {}; }
 
 // ----
 
-// sequence
-
-std::span<const ImportRow> sequence_imports() { return {}; }
-
-// ----
-
 // text
 
 std::span<const ImportRow> text_imports() { return {}; }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "ops/classic.h"
 #include "ops/contraction.h"
+#include "ops/control.h"
 #include "ops/conv.h"
 #include "ops/detection.h"
 #include "ops/gather.h"
@@ -15,6 +16,7 @@
 #include "ops/quantize.h"
 #include "ops/reduce.h"
 #include "ops/resize.h"
+#include "ops/sequence.h"
 #include "ops/shape.h"
 
 namespace vitrify {
@@ -325,6 +327,41 @@ const OpInfo kRows[] = {
      .tolerance = 0,
      .samples = samples_reverse_sequence,
      .cost = cost_movement},
+    // ---- control ----
+    {.name = If::kName, .infer = infer_if, .reference = reference_if},
+    {.name = Loop::kName, .infer = infer_loop, .reference = reference_loop},
+    {.name = Scan::kName, .infer = infer_scan, .reference = reference_scan},
+    {.name = Region::kName, .infer = infer_region, .reference = reference_region},
+    // ---- sequences and optionals ----
+    {.name = SequenceConstruct::kName,
+     .infer = infer_sequence_construct,
+     .reference = reference_sequence_construct},
+    {.name = SequenceEmpty::kName,
+     .infer = infer_sequence_empty,
+     .reference = reference_sequence_empty},
+    {.name = SequenceAt::kName, .infer = infer_sequence_at, .reference = reference_sequence_at},
+    {.name = SequenceInsert::kName,
+     .infer = infer_sequence_insert,
+     .reference = reference_sequence_insert},
+    {.name = SequenceErase::kName,
+     .infer = infer_sequence_erase,
+     .reference = reference_sequence_erase},
+    {.name = SequenceLength::kName,
+     .infer = infer_sequence_length,
+     .reference = reference_sequence_length},
+    {.name = ConcatFromSequence::kName,
+     .infer = infer_concat_from_sequence,
+     .reference = reference_concat_from_sequence},
+    {.name = SplitToSequence::kName,
+     .infer = infer_split_to_sequence,
+     .reference = reference_split_to_sequence},
+    {.name = MakeOptional::kName, .infer = infer_optional, .reference = reference_optional},
+    {.name = OptionalGetElement::kName,
+     .infer = infer_optional_get,
+     .reference = reference_optional_get},
+    {.name = OptionalHasElement::kName,
+     .infer = infer_optional_has,
+     .reference = reference_optional_has},
 };
 
 template <size_t... I>
