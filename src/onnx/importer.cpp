@@ -145,8 +145,10 @@ Type input_type(Scope& scope, const ValueInfo& input, const Type* given) {
 void import_graph(Scope& scope, const Graph& graph, const std::vector<Type>& types,
                   const std::vector<ValueId>* bound) {
   import_initializers(scope, graph);
+  std::unordered_set<std::string_view> seen;
   size_t index = 0;
   for (const ValueInfo& input : graph.inputs) {
+    require(seen.insert(input.name).second, "two inputs are named '", input.name, "'");
     if (scope.names.count(input.name)) {
       const Type& t = scope.builder().type(scope.names.at(input.name).value);
       require(input.type.kind == TypeProto::Kind::kNone || input.type.elem_type == int32_t(t.dtype),

@@ -15,7 +15,7 @@ namespace vitrify::onnx {
 
 constexpr int kMaxGraphDepth = 32, kMaxCallDepth = 100;
 /// ONNX nodes imported in all, expanded calls and repeated bodies counted.
-constexpr int64_t kMaxImportedNodes = 2'000'000;
+constexpr int64_t kMaxImportedNodes = 500'000;
 constexpr int64_t kMaxOpset = 27, kMaxMlOpset = 5, kMaxPreviewOpset = 1, kMaxIrVersion = 13;
 
 /// Leaves the graph that holds a problem which has been recorded already.
