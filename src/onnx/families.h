@@ -22,6 +22,7 @@ std::span<const ImportRow> text_imports();         // strings, TfIdf, regex …
 std::span<const ImportRow> signal_imports();       // DFT, STFT, windows, MelWeightMatrix
 std::span<const ImportRow> ml_imports();           // ai.onnx.ml
 std::span<const ImportRow> random_imports();       // Random*, Bernoulli, Multinomial, Dropout
-std::span<const ImportRow> misc_imports();  // whatever has no family: NMS, losses, ImageDecoder
+std::span<const ImportRow> loss_imports();  // NegativeLogLikelihoodLoss, SoftmaxCrossEntropyLoss
+std::span<const ImportRow> misc_imports();  // whatever has no family: NMS, ImageDecoder
 
 }  // namespace vitrify::onnx

@@ -10,9 +10,10 @@ namespace vitrify::onnx {
 namespace {
 
 constexpr std::span<const ImportRow> (*kFamilies[])() = {
-    pointwise_imports, reduce_imports,    contraction_imports, spatial_imports, movement_imports,
-    quantize_imports,  recurrent_imports, attention_imports,   control_imports, sequence_imports,
-    text_imports,      signal_imports,    ml_imports,          random_imports,  misc_imports,
+    pointwise_imports, reduce_imports,   contraction_imports, spatial_imports,
+    movement_imports,  quantize_imports, recurrent_imports,   attention_imports,
+    control_imports,   sequence_imports, text_imports,        signal_imports,
+    ml_imports,        random_imports,   loss_imports,        misc_imports,
 };
 
 using RowsByOp = std::unordered_map<std::string, std::vector<ImportRow>>;
