@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -46,14 +47,14 @@ Entry parse_entry(const std::string& who, const TensorProto& t) {
               key.substr(0, 40), "'");
   }
   require(!e.location.empty(), who, ": external data without a location");
+  require(e.location.find('\0') == std::string::npos, who,
+          ": external data whose location holds a zero byte");
   return e;
 }
 
-/// "a/b.bin" within a folder: no empty, "." or ".." part, not absolute.
+/// "a/b.bin" within a folder: not absolute, no ".." part. Links are refused when it is opened.
 bool is_confined(const std::string& location) {
-  if (location.empty() || location[0] == '/' || location.size() > 4096 ||
-      location.find('\0') != std::string::npos)
-    return false;
+  if (location.empty() || location[0] == '/' || location.size() > 4096) return false;
   for (size_t begin = 0; begin <= location.size();) {
     size_t end = std::min(location.find('/', begin), location.size());
     std::string_view part(location.data() + begin, end - begin);
@@ -90,6 +91,24 @@ int open_beneath(int folder, const std::string& location) {
   return open_by_parts(folder, location);
 }
 
+/// A model's tensors mostly share one file: a mapping is found again while it lives. Files go by
+/// what they are, not by name, so that one written anew is mapped anew.
+std::shared_ptr<const MappedFile> map_shared(int descriptor, const std::string& location,
+                                             const struct stat& status) {
+  using Identity = std::array<int64_t, 5>;
+  static std::mutex mutex;
+  static std::map<Identity, std::weak_ptr<const MappedFile>> cache;
+  Identity identity{int64_t(status.st_dev), int64_t(status.st_ino), int64_t(status.st_size),
+                    int64_t(status.st_mtim.tv_sec), int64_t(status.st_mtim.tv_nsec)};
+  std::lock_guard lock(mutex);
+  if (auto found = cache.find(identity); found != cache.end())
+    if (auto file = found->second.lock()) return ::close(descriptor), file;
+  std::erase_if(cache, [](const auto& item) { return item.second.expired(); });
+  auto file = MappedFile::from_descriptor(descriptor, location);
+  cache[identity] = file;
+  return file;
+}
+
 std::shared_ptr<const MappedFile> open_confined(const std::string& who,
                                                 const std::string& model_path,
                                                 const std::string& location) {
@@ -117,21 +136,7 @@ std::shared_ptr<const MappedFile> open_confined(const std::string& who,
   require(regular, who, ": its data file '", location, "' is not a regular file");
   require(status.st_nlink == 1, who, ": its data file '", location,
           "' is a hard link to another file, which is not allowed; copy it");
-  return MappedFile::from_descriptor(descriptor, location);
-}
-
-/// A model's tensors mostly share one file: the last mappings are found again while they live.
-std::shared_ptr<const MappedFile> open_cached(const std::string& who, const std::string& model_path,
-                                              const std::string& location) {
-  static std::mutex mutex;
-  static std::map<std::pair<std::string, std::string>, std::weak_ptr<const MappedFile>> cache;
-  std::lock_guard lock(mutex);
-  auto& slot = cache[{model_path, location}];
-  if (auto file = slot.lock()) return file;
-  auto file = open_confined(who, model_path, location);
-  slot = file;
-  std::erase_if(cache, [](const auto& item) { return item.second.expired(); });
-  return file;
+  return map_shared(descriptor, location, status);
 }
 
 }  // namespace
@@ -140,7 +145,7 @@ ExternalBytes find_external(const TensorProto& tensor, const std::string& model_
   std::string who =
       tensor.name.empty() ? std::string("a tensor") : cat("tensor '", tensor.name, "'");
   Entry e = parse_entry(who, tensor);
-  auto file = open_cached(who, model_path, e.location);
+  auto file = open_confined(who, model_path, e.location);
   int64_t size = int64_t(file->bytes().size());
   require(e.offset <= size && (e.length < 0 || e.length <= size - e.offset), who,
           ": its data file '", e.location, "' has ", size, " bytes, too few for ",

@@ -1,6 +1,6 @@
 // TensorProto → Tensor: without a copy where the bytes are there already.
+#include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cstring>
 
 #include "base/error.h"
@@ -14,6 +14,8 @@ static_assert(std::endian::native == std::endian::little, "raw tensors are littl
 namespace {
 
 constexpr int64_t kMaxElements = int64_t{1} << 40;
+/// A dense copy of a sparse tensor must not take all memory from a small file.
+constexpr int64_t kMaxDensified = int64_t{1} << 28;
 
 std::string who(const TensorProto& p) {
   return p.name.empty() ? std::string("a tensor") : cat("tensor '", p.name, "'");
@@ -37,13 +39,23 @@ int64_t checked_count(const TensorProto& p) {
   return count;
 }
 
+/// Bools that are neither 0 nor 1 count as true; kernels rely on the two.
+Tensor zero_or_one(const Tensor& t) {
+  auto is_bool = [](std::byte b) { return b <= std::byte{1}; };
+  if (std::all_of(t.raw(), t.raw() + t.bytes(), is_bool)) return t;
+  Tensor copy = t.clone();
+  for (size_t i = 0; i < t.bytes(); ++i) copy.raw()[i] = std::byte(t.raw()[i] != std::byte{0});
+  return copy;
+}
+
 Tensor from_bytes(const TensorProto& p, DType dtype, int64_t count,
                   std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
   require(dtype != DType::kString, who(p), " stores strings as raw bytes");
   int64_t expected = byte_size(dtype, count);
   require(int64_t(bytes.size()) == expected, who(p), " of type ", name(dtype), str(p.dims),
           " needs ", expected, " bytes but has ", bytes.size());
-  return Tensor::view(dtype, p.dims, bytes.data(), std::move(owner));
+  Tensor t = Tensor::view(dtype, p.dims, bytes.data(), std::move(owner));
+  return dtype == DType::kBool ? zero_or_one(t) : t;
 }
 
 void expect_count(const TensorProto& p, size_t have, int64_t need) {
@@ -66,7 +78,7 @@ Tensor from_int32(const TensorProto& p, DType dtype, int64_t count) {
   Tensor t(dtype, p.dims);
   for (size_t i = 0; i < p.int32_data.size(); ++i)
     std::memcpy(t.raw() + int64_t(i) * width, &p.int32_data[i], size_t(width));
-  return t;
+  return dtype == DType::kBool ? zero_or_one(t) : t;
 }
 
 Tensor from_strings(const TensorProto& p, int64_t count) {
@@ -122,6 +134,14 @@ Tensor to_tensor(const TensorProto& p, const Model& model) {
   return from_fields(p, dtype, count);
 }
 
+namespace {
+void copy_element(const Tensor& from, int64_t i, Tensor& to, int64_t at) {
+  if (is_sub_byte(from.dtype())) return set_double(to, at, double_at(from, i));  // exact
+  int64_t width = bit_width(from.dtype()) / 8;
+  std::memcpy(to.raw() + at * width, from.raw() + i * width, size_t(width));
+}
+}  // namespace
+
 Tensor to_tensor(const SparseTensorProto& p, const Model& model) {
   Tensor values = to_tensor(p.values, model), indices = to_tensor(p.indices, model);
   require(
@@ -132,7 +152,7 @@ Tensor to_tensor(const SparseTensorProto& p, const Model& model) {
   require(linear ? indices.dims()[0] == values.size() : indices.dims() == Dims{values.size(), rank},
           "a sparse tensor's indices have shape ", str(indices.dims()), " for ", values.size(),
           " values");
-  require(element_count(p.dims) <= (int64_t{1} << 32), "a sparse tensor of shape ", str(p.dims),
+  require(element_count(p.dims) <= kMaxDensified, "a sparse tensor of shape ", str(p.dims),
           " is too large");
   Tensor out(values.dtype(), p.dims);
   Dims strides = dense_strides(p.dims);
@@ -145,7 +165,7 @@ Tensor to_tensor(const SparseTensorProto& p, const Model& model) {
       at += index * strides[size_t(a)];
     }
     require(at >= 0 && at < out.size(), "a sparse tensor's index ", at, " is out of range");
-    set_double(out, at, double_at(values, i));
+    copy_element(values, i, out, at);
   }
   return out;
 }
