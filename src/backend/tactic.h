@@ -87,6 +87,10 @@ struct Tactic {
   uint32_t packed_inputs = 0;
   /// Inputs and outputs that may be strided (innermost stride is still 1), as bit masks.
   uint32_t strided_inputs = 0, strided_outputs = 0;
+  /// True when input `input` may be the transpose of a dense value, read by its strides (the
+  /// innermost one need not be 1). Null: none.
+  bool (*takes_permuted)(const NodeView&, const Config&, int32_t input,
+                         const std::vector<int64_t>& permutation) = nullptr;
   /// For output 0: inputs that it may overwrite when they die here and the sizes agree, as a bit
   /// mask.
   uint32_t (*overwrites)(const NodeView&) = nullptr;

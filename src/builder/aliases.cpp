@@ -82,6 +82,19 @@ class AliasPlanner {
     strided_[size_t(flat(a.value))] = strided;
   }
 
+  /// True when every reader of the transpose's result reads it by strides.
+  bool readers_take_permuted(ValueId y, const Ints& permutation) const {
+    for (const Use& use : uses_[size_t(y.node)][size_t(y.output)]) {
+      const Tactic* t = tactic(use.node);
+      if (!t || vanished_[size_t(use.node)] || !t->takes_permuted) return false;
+      const Step& step = plan_.steps[size_t(step_of_[size_t(use.node)])];
+      if (!t->takes_permuted(NodeInfo(graph_, use.node).view(), step.config, use.input,
+                             permutation))
+        return false;
+    }
+    return true;
+  }
+
   void try_view(int32_t n) {
     const Node& node = graph_.nodes[size_t(n)];
     const ValueId y{n, 0};
@@ -92,7 +105,11 @@ class AliasPlanner {
         ((graph_.node(x).op.is<Input>() || graph_.node(x).op.is<Constant>()) && plain(x));
     if (!memory || !plain(y) || graph_.type(x).dtype != graph_.type(y).dtype) return;
     bool strided = strided_[size_t(flat(x))];
-    if (auto* slice = node.op.as<Slice>()) {
+    if (graph_.node(x).op.is<Transpose>() && vanished_[size_t(x.node)]) return;
+    if (auto* t = node.op.as<Transpose>()) {
+      if (strided || is_output(y) || !readers_take_permuted(y, t->permutation)) return;
+      strided = true;
+    } else if (auto* slice = node.op.as<Slice>()) {
       for (int64_t step : slice->steps)
         if (step != 1) return;
       bool dense = true;

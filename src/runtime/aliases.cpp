@@ -29,12 +29,47 @@ struct Checker {
       check_concat(a);
   }
 
+  /// Every reader of a transposed view must be a step whose tactic reads it by strides.
+  void check_permuted(const Alias& a, const Node& producer) const {
+    const Ints& permutation = producer.op.as<Transpose>()->permutation;
+    for (const auto& o : graph.outputs)
+      require(!(o.value == a.value), "the plan makes a transposed view of output '", o.name, "'");
+    for (size_t n = 0; n < graph.nodes.size(); ++n)
+      for (size_t i = 0; i < graph.nodes[n].inputs.size(); ++i) {
+        if (!(graph.nodes[n].inputs[i] == a.value)) continue;
+        const int32_t s = layout.step_of[n];
+        const Tactic* tactic = s < 0 ? nullptr : find_tactic(plan.steps[size_t(s)].tactic);
+        require(tactic && tactic->takes_permuted &&
+                    tactic->takes_permuted(NodeInfo(graph, int32_t(n)).view(),
+                                           plan.steps[size_t(s)].config, int32_t(i), permutation),
+                "the plan gives a transposed view to a step that cannot read one");
+      }
+  }
+
   void check_view(const Alias& a, const Node& producer) const {
+    if (producer.op.is<Transpose>()) {
+      const int32_t x = layout.flat(producer.inputs[0]);
+      const int32_t x_alias = layout.alias[size_t(x)];
+      bool dense = x_alias < 0 || plan.aliases[size_t(x_alias)].kind == Alias::Kind::kInPlace ||
+                   is_reshape(graph.node(plan.aliases[size_t(x_alias)].value).op);
+      require(a.value.output == 0 && a.input == 0 && dense,
+              "the plan transposes a value that is not dense");
+      check_memory(producer);
+      return check_permuted(a, producer);
+    }
     bool box = producer.op.is<Slice>();
     if (auto* slice = producer.op.as<Slice>())
       for (int64_t step : slice->steps) box &= step == 1;
     require(a.value.output == 0 && a.input == 0 && (box || is_reshape(producer.op)),
             "the plan makes a view of ", producer.op.label());
+    const int32_t from = layout.alias[size_t(layout.flat(producer.inputs[0]))];
+    require(from < 0 || plan.aliases[size_t(from)].kind != Alias::Kind::kView ||
+                !graph.node(plan.aliases[size_t(from)].value).op.is<Transpose>(),
+            "the plan has a view of a transposed view");
+    check_memory(producer);
+  }
+
+  void check_memory(const Node& producer) const {
     const Storage s = layout.storage[size_t(layout.flat(producer.inputs[0]))];
     require(s != Storage::kNone && s != Storage::kDynamic && s != Storage::kFact,
             "the plan has a view of a value without memory");

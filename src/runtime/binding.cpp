@@ -128,6 +128,12 @@ void Binding::place_view(int32_t v, const Alias& alias, const BoundValue& parent
   }
   CHECK(element_count(value.dims) == element_count(parent.dims));
   value.offset = parent.offset;
+  if (auto* t = node.op.as<Transpose>(); t && alias.kind == Alias::Kind::kView) {
+    CHECK(is_dense(parent.dims, parent.strides) && t->permutation.size() == parent.dims.size());
+    for (size_t a = 0; a < value.strides.size(); ++a)
+      value.strides[a] = parent.strides[size_t(t->permutation[a])];
+    return;
+  }
   if (value.dims == parent.dims)
     value.strides = parent.strides;
   else
@@ -184,7 +190,10 @@ void Binding::bind_step(size_t s) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!node.inputs[i].valid()) continue;
     const int32_t v = layout.flat(node.inputs[i]);
-    check_dense(s, v, tactic && i < 32 && (tactic->strided_inputs >> i & 1));
+    // That the tactic takes a transposed view was checked when the plan was loaded.
+    bool permuted = layout.alias[size_t(v)] >= 0 && tactic && tactic->takes_permuted &&
+                    engine_.graph().node(node.inputs[i]).op.is<Transpose>();
+    check_dense(s, v, permuted || (tactic && i < 32 && (tactic->strided_inputs >> i & 1)));
     inputs[i] = {values[size_t(v)].dims, values[size_t(v)].strides};
     if (info.facts[i] && tactic)
       for (const Dim& d : *info.facts[i]) known[i].push_back(eval(d));

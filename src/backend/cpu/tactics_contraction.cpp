@@ -329,7 +329,19 @@ uint32_t overwrites_residual(const NodeView& n) {
   return plan && plan->residual >= 0 ? 1u << plan->residual : 0;
 }
 
+/// The banded algorithm copies what it reads, so NCHW is as good as NHWC.
+bool conv_takes_permuted(const NodeView&, const Config& config, int32_t input, const Ints&) {
+  return input == 0 && config.ends_with(" banded");
+}
+
 // ---- matmul ----
+
+bool packed_matmul_takes_permuted(const NodeView&, const Config&, int32_t input, const Ints&) {
+  return input == 0;
+}
+bool matmul_takes_permuted(const NodeView&, const Config&, int32_t input, const Ints&) {
+  return input < 2;
+}
 
 Refusal matmul_supports(const NodeView& n) {
   if (!all_float(n)) return "not all operands are f32";
@@ -503,6 +515,7 @@ const Tactic kRows[] = {
      .packed_inputs = 2,
      .strided_inputs = 1,
      .strided_outputs = 1,
+     .takes_permuted = conv_takes_permuted,
      .overwrites = overwrites_residual},
     {.name = "cpu.conv_transpose",
      .op = ConvTranspose::kName,
@@ -528,6 +541,7 @@ const Tactic kRows[] = {
      .run = matmul_run,
      .packed_inputs = 2,
      .strided_inputs = 1,
+     .takes_permuted = packed_matmul_takes_permuted,
      .overwrites = overwrites_residual},
     {.name = "cpu.matmul",
      .op = MatMul::kName,
@@ -538,6 +552,7 @@ const Tactic kRows[] = {
      .workspace = matmul_workspace,
      .run = matmul_run,
      .strided_inputs = 3,
+     .takes_permuted = matmul_takes_permuted,
      .overwrites = overwrites_residual},
 };
 
