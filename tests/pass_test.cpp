@@ -28,7 +28,7 @@ std::string first_difference(const Transform& transform, int count, uint64_t see
     }
     Graph after = transform(random.graph);
     if (nodes) *nodes += random.graph.nodes.size();
-    std::string d = difference(interpret(after, random.inputs), expected, kTolerance);
+    std::string d = difference(interpret(after, random.inputs), expected, kTolerance, 0.1);
     if (!d.empty())
       return cat("graph ", seed0 + uint64_t(i), ": ", d, "\n", print(random.graph), "became\n",
                  print(after));

@@ -89,6 +89,7 @@ class RandomGraph {
   ValueId make() {
     ValueId x = values_[value()];
     const Shape& s = shape(x);
+    if (s.empty()) return activation(x);
     switch (pick(20)) {
       case 0:
       case 1:
