@@ -22,12 +22,6 @@ std::span<const ImportRow> text_imports() { return {}; }
 
 // ----
 
-// signal
-
-std::span<const ImportRow> signal_imports() { return {}; }
-
-// ----
-
 // ml
 
 std::span<const ImportRow> ml_imports() { return {}; }

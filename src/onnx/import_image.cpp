@@ -197,24 +197,40 @@ void import_space_to_depth(NodeContext& c) {
   c.outputs({c.channels_first(c.reshape(x, {s[0], height, width, s[1] * (b * b)}))});
 }
 
+namespace {
+/// Pads, begins of every axis and then ends, for a target shape that only the run knows.
+ValueId center_pads(NodeContext& c, ValueId x, ValueId target, const Ints& axes, int64_t rank) {
+  auto ints = [&](const Ints& values) { return c.constant(Tensor::ints(values)); };
+  ValueId extents = c.add(Gather{0}, {c.add(ShapeOf{}, {x}), ints(axes)});
+  ValueId more = c.binary(BinaryKind::kSub, c.cast(target, DType::kInt64), extents);
+  ValueId begins = c.binary(BinaryKind::kDiv, more, c.scalar(2, DType::kInt64));
+  ValueId ends = c.binary(BinaryKind::kSub, more, begins);
+  Ints places = axes;
+  for (int64_t a : axes) places.push_back(a + rank);
+  ValueId updates = c.add(Concat{0}, {begins, ends});
+  return c.add(ScatterElements{}, {ints(Ints(size_t(2 * rank), 0)), ints(places), updates});
+}
+}  // namespace
+
+/// Half of what is added or cut off, rounded toward zero, goes before.
 void import_center_crop_pad(NodeContext& c) {
-  ValueId x = c.in(0);
+  ValueId x = c.in(0), shape = c.in(1);
   int64_t rank = c.known_rank(x);
-  const Fact& target = c.fact(c.in(1));
-  if (!target) fail_unsupported("CenterCropPad needs a shape that is known before the run");
   Ints axes = c.ints_attribute("axes");
   if (axes.empty())
     for (int64_t a = 0; a < rank; ++a) axes.push_back(a);
+  for (int64_t& a : axes) a = c.axis(a, rank);
+  const Fact& target = c.fact(shape);
+  if (!target)
+    return c.outputs({c.add(Pad{}, {x, ValueId{}, center_pads(c, x, shape, axes, rank)})});
   require(axes.size() == target->size(), "shape has ", target->size(), " entries for ", axes.size(),
           " axes");
   Pad op;
   op.pads.assign(size_t(2 * rank), 0);
   for (size_t i = 0; i < axes.size(); ++i) {
-    int64_t a = c.axis(axes[i], rank);
-    Dim more = (*target)[i] - (*c.type(x).shape)[size_t(a)];
-    // Half of what is added or cut off, rounded down in size, goes before.
+    Dim more = (*target)[i] - (*c.type(x).shape)[size_t(axes[i])];
     Dim begin = max(floor_div(more, 2), 0) - max(floor_div(0 - more, 2), 0);
-    op.pads[size_t(a)] = begin, op.pads[size_t(a + rank)] = more - begin;
+    op.pads[size_t(axes[i])] = begin, op.pads[size_t(axes[i] + rank)] = more - begin;
   }
   c.outputs({c.add(op, {x})});
 }

@@ -79,6 +79,26 @@ void import_deform_conv(NodeContext& c) {
   c.outputs({c.add(op, {x, w, c.in(2), c.optional_in(3), c.optional_in(4)})});
 }
 
+/// (x [B, C, L], w [C, 1, k], bias?, past [B, C, k - 1]?) → (y, the last k - 1 positions)
+void import_causal_conv(NodeContext& c) {
+  ValueId x = c.in(0), w = c.in(1);
+  require(c.known_rank(x) == 3 && c.known_rank(w) == 3, "x and weight need rank 3");
+  const Shape shape = *c.type(x).shape, weights = *c.type(w).shape;
+  if (!weights[0].is_constant() || !weights[2].is_constant())
+    fail_unsupported("the weights' shape ", str(weights), " is not known");
+  int64_t keep = weights[2].value() - 1;
+  Pad pad{.pads = {0, 0, keep, 0, 0, 0}};
+  ValueId sequence = c.has(3) ? c.add(Concat{2}, {c.in(3), x}) : c.add(pad, {x});
+  Conv op{{.kernel = {keep + 1}}, weights[0].value(), {}};
+  ValueId y = finish(c, c.add(op, {c.channels_last(sequence), w}), c.optional_in(2));
+  std::string activation = c.string_attribute("activation", "none");
+  require(activation == "none" || activation == "silu" || activation == "swish", "activation '",
+          activation, "' is unknown");
+  if (activation != "none") y = c.unary(UnaryKind::kSwish, y, 1);
+  Slice last{.axes = {2}, .begins = {shape[2]}, .sizes = {keep}, .steps = {1}};
+  c.outputs({y, c.wants(1) ? c.add(last, {sequence}) : ValueId{}});
+}
+
 void import_pool(NodeContext& c, Pool op) {
   ValueId x = c.in(0);
   op.window = window_of(c, spatial_axes(c, x), {});
@@ -120,6 +140,7 @@ const ImportRow kRows[] = {
     {"", "Conv", 1, import_conv},
     {"", "ConvTranspose", 1, import_conv_transpose},
     {"", "DeformConv", 19, import_deform_conv},
+    {"", "CausalConvWithState", 27, import_causal_conv},
     {"", "MaxPool", 1, import_max_pool},
     {"", "AveragePool", 1, import_average_pool},
     {"", "LpPool", 1, import_lp_pool_1},
