@@ -4,12 +4,6 @@
 
 namespace vitrify::onnx {
 
-// recurrent
-
-std::span<const ImportRow> recurrent_imports() { return {}; }
-
-// ----
-
 // attention
 
 std::span<const ImportRow> attention_imports() { return {}; }

@@ -14,6 +14,7 @@
 #include "ops/pointwise.h"
 #include "ops/pool.h"
 #include "ops/quantize.h"
+#include "ops/recurrent.h"
 #include "ops/reduce.h"
 #include "ops/resize.h"
 #include "ops/sequence.h"
@@ -362,6 +363,12 @@ const OpInfo kRows[] = {
     {.name = OptionalHasElement::kName,
      .infer = infer_optional_has,
      .reference = reference_optional_has},
+    // ---- recurrent ----
+    {.name = Recurrent::kName,
+     .infer = infer_recurrent,
+     .reference = reference_recurrent,
+     .samples = samples_recurrent,
+     .cost = cost_recurrent},
 };
 
 template <size_t... I>
