@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/knobs.h"
 #include "base/mapped_file.h"
+#include "base/progress.h"
 #include "base/small_float.h"
 #include "base/thread_pool.h"
 
@@ -417,6 +418,40 @@ TEST(Errors, SizesAreCheckedForOverflow) {
   EXPECT_THROW(checked_add(kMax, 1), Error);
   EXPECT_THROW(checked_mul(kMax / 2, 3), Error);
   EXPECT_THROW(checked_mul(-(kMax / 2), 3), Error);
+}
+
+/// What a bar of four steps writes to a descriptor and, when it is a terminal's, its other end.
+std::string drawn(int output, int reader) {
+  {
+    Progress bar("tuning", 4, output);
+    bar.step("conv");
+  }
+  ::fcntl(reader, F_SETFL, O_NONBLOCK);
+  char buffer[512];
+  ssize_t n = ::read(reader, buffer, sizeof buffer);
+  return {buffer, size_t(std::max<ssize_t>(n, 0))};
+}
+
+TEST(ProgressBar, IsDrawnOnTerminalsOnlyAndGoesAway) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  EXPECT_EQ(drawn(ends[1], ends[0]), "");
+  ::close(ends[0]), ::close(ends[1]);
+  int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0) GTEST_SKIP() << "no pty";
+  int slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
+  ASSERT_GE(slave, 0);
+  std::string text = drawn(slave, master);
+  expect_mentions(text, "tuning [######                  ] 25% conv");
+  EXPECT_TRUE(text.ends_with("\r\x1b[K"));
+  ::close(slave), ::close(master);
+}
+
+TEST(ProgressBar, FitsTheLine) {
+  EXPECT_EQ(progress_line("a", 9, 4, "b", 80), "a [########################] 100% b");
+  EXPECT_EQ(progress_line("a", 0, 0, "b", 80), "a [########################] 100% b");
+  EXPECT_EQ(progress_line("label", 1, 4, std::string(200, 'x'), 40).size(), 40u);
+  EXPECT_EQ(progress_line("label", 1, 4, "x", 0), "");
 }
 
 }  // namespace

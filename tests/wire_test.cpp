@@ -2,9 +2,17 @@
 #include "onnx/wire.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -611,6 +619,29 @@ class External : public testing::Test {
     expect_mentions(message, "weight");
     expect_mentions(message, reason);
   }
+  void expect_confined() {
+    std::string absolute = (root_ / "secret.bin").string();
+    for (std::string_view location :
+         {std::string_view("../secret.bin"), std::string_view("sub/../../secret.bin"),
+          std::string_view("sub/.."), std::string_view(".."), std::string_view(absolute)})
+      expect_refused(8, {{"location", location}}, "outside the model's folder");
+    fs::create_symlink(absolute, root_ / "model/link.bin");
+    fs::create_symlink("data.bin", root_ / "model/inner.bin");
+    fs::create_directory_symlink(root_, root_ / "model/up");
+    fs::create_hard_link(absolute, root_ / "model/hard.bin");
+    ASSERT_EQ(::mkfifo((root_ / "model/pipe").c_str(), 0600), 0);
+    expect_refused(8, {{"location", "link.bin"}}, "links are not followed");
+    expect_refused(8, {{"location", "inner.bin"}}, "links are not followed");
+    expect_refused(8, {{"location", "up/secret.bin"}}, "links are not followed");
+    expect_refused(8, {{"location", "hard.bin"}}, "hard link");
+    expect_refused(8, {{"location", "pipe"}}, "not a regular file");
+    expect_refused(8, {{"location", "sub"}}, "not a regular file");
+    expect_refused(8, {{"location", "missing.bin"}}, "belongs beside the model");
+    expect_refused(8, {{"location", std::string_view("data.bin\0x", 10)}}, "zero byte");
+    expect_refused(8, {{"location", ""}}, "without a location");
+    expect_refused(8, {}, "without a location");
+    expect_refused(8, {{"location", "data.bin"}, {"command", "x"}}, "unknown key");
+  }
   fs::path root_;
 };
 
@@ -649,28 +680,34 @@ TEST_F(External, BoundsAreChecked) {
   expect_refused(17, {{"location", "data.bin"}}, "needs 17 bytes");
 }
 
-TEST_F(External, NothingOutsideTheFolderIsRead) {
-  std::string absolute = (root_ / "secret.bin").string();
-  for (std::string_view location :
-       {std::string_view("../secret.bin"), std::string_view("sub/../../secret.bin"),
-        std::string_view("sub/.."), std::string_view(".."), std::string_view(absolute)})
-    expect_refused(8, {{"location", location}}, "outside the model's folder");
-  fs::create_symlink(absolute, root_ / "model/link.bin");
-  fs::create_symlink("data.bin", root_ / "model/inner.bin");
-  fs::create_directory_symlink(root_, root_ / "model/up");
-  fs::create_hard_link(absolute, root_ / "model/hard.bin");
-  ASSERT_EQ(::mkfifo((root_ / "model/pipe").c_str(), 0600), 0);
-  expect_refused(8, {{"location", "link.bin"}}, "links are not followed");
-  expect_refused(8, {{"location", "inner.bin"}}, "links are not followed");
-  expect_refused(8, {{"location", "up/secret.bin"}}, "links are not followed");
-  expect_refused(8, {{"location", "hard.bin"}}, "hard link");
-  expect_refused(8, {{"location", "pipe"}}, "not a regular file");
-  expect_refused(8, {{"location", "sub"}}, "not a regular file");
-  expect_refused(8, {{"location", "missing.bin"}}, "belongs beside the model");
-  expect_refused(8, {{"location", std::string_view("data.bin\0x", 10)}}, "zero byte");
-  expect_refused(8, {{"location", ""}}, "without a location");
-  expect_refused(8, {}, "without a location");
-  expect_refused(8, {{"location", "data.bin"}, {"command", "x"}}, "unknown key");
+TEST_F(External, NothingOutsideTheFolderIsRead) { expect_confined(); }
+
+/// Makes openat2 fail as if the kernel did not have it.
+bool refuse_openat2() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{std::size(program), program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST_F(External, NorIsItOnKernelsWithoutOpenat2) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    if (!refuse_openat2()) ::_exit(2);
+    expect_confined();
+    std::string inner = text(8, {{"location", "./sub/data.bin"}});
+    std::fflush(stdout);
+    ::_exit(HasFailure() || inner != "sub-data");
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) GTEST_SKIP() << "no seccomp";
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(External, AModelInMemoryHasNoFolder) {

@@ -71,8 +71,13 @@ int open_by_parts(int folder, const std::string& location) {
     size_t end = std::min(location.find('/', begin), location.size());
     bool last = end == location.size();
     int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (last ? 0 : O_DIRECTORY);
-    int next = ::openat(at, location.substr(begin, end - begin).c_str(), flags);
-    int error = errno;
+    std::string part = location.substr(begin, end - begin);
+    int next = ::openat(at, part.c_str(), flags);
+    int error = next < 0 ? errno : 0;
+    struct stat status {};
+    if (error == ENOTDIR && ::fstatat(at, part.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISLNK(status.st_mode))
+      error = ELOOP;  // as openat2 says it
     ::close(at);
     errno = error;
     if (last || next < 0) return next;
