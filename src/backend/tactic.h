@@ -64,6 +64,9 @@ struct RunCall {
   std::byte* workspace = nullptr;  ///< 64-byte aligned
   int max_threads = 1;
   const std::atomic<bool>* cancelled = nullptr;  ///< may be null; long kernels may look at it
+  /// May be null; for bad data (an index out of range), run stores a message here: a static string.
+  /// The run then fails with it.
+  const char** error = nullptr;
 };
 
 using Config = std::string;  ///< "tile=6x64": printed in reports; "" is the default

@@ -169,8 +169,10 @@ void Context::run_tactic_step(size_t s, const RunOptions& options) {
     }
     workspace = scratch_.get();
   }
-  active_plan_->tactics[s]->run(
-      step.state, {step.inputs, step.outputs, workspace, options_.max_threads, options.cancelled});
+  const char* error = nullptr;
+  active_plan_->tactics[s]->run(step.state, {step.inputs, step.outputs, workspace,
+                                             options_.max_threads, options.cancelled, &error});
+  if (error) throw Error(ErrorKind::kUser, error, label(node));
 }
 
 void Context::run_reference_step(size_t s) {

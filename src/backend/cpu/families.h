@@ -6,5 +6,12 @@
 namespace vitrify::cpu {
 
 std::span<const Tactic> contraction_tactics();  // tactics_contraction.cpp
+std::span<const Tactic> pointwise_tactics();    // tactics_pointwise.cpp
+std::span<const Tactic> pool_tactics();         // tactics_pool.cpp
+std::span<const Tactic> reduce_tactics();       // tactics_reduce.cpp
+std::span<const Tactic> norm_tactics();         // tactics_norm.cpp
+std::span<const Tactic> movement_tactics();     // tactics_movement.cpp
+std::span<const Tactic> attention_tactics();    // tactics_attention.cpp
+std::span<const Tactic> recurrent_tactics();    // tactics_recurrent.cpp
 
 }  // namespace vitrify::cpu

@@ -9,10 +9,22 @@ namespace vitrify::cpu {
 std::span<const Tactic> tactics() {
   static const std::vector<Tactic> rows = [] {
     std::vector<Tactic> all;
-    for (auto family : {contraction_tactics()}) all.insert(all.end(), family.begin(), family.end());
+    for (auto family :
+         {contraction_tactics(), pointwise_tactics(), pool_tactics(), reduce_tactics(),
+          norm_tactics(), movement_tactics(), attention_tactics(), recurrent_tactics()})
+      all.insert(all.end(), family.begin(), family.end());
     return all;
   }();
   return rows;
 }
+
+// Families that have no rows yet.
+std::span<const Tactic> pointwise_tactics() { return {}; }
+std::span<const Tactic> pool_tactics() { return {}; }
+std::span<const Tactic> reduce_tactics() { return {}; }
+std::span<const Tactic> norm_tactics() { return {}; }
+std::span<const Tactic> movement_tactics() { return {}; }
+std::span<const Tactic> attention_tactics() { return {}; }
+std::span<const Tactic> recurrent_tactics() { return {}; }
 
 }  // namespace vitrify::cpu
