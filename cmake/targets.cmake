@@ -1,11 +1,35 @@
 # What is built from the layers: the two libraries, the CLI, the tests.
-function(vitrify_link target)
+# The libraries: everything, and what only loads and runs engines. Nothing may be left undefined, so that the runtime
+# library shows that it does without importer, passes and builder.
+function(vitrify_library target output)
+  add_library(${target} SHARED)
   foreach(layer ${ARGN})
-    if(TARGET vitrify_${layer})
-      target_link_libraries(${target} PRIVATE vitrify_${layer})
-    endif()
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:vitrify_${layer}>)
   endforeach()
+  target_link_libraries(${target} PRIVATE vitrify_options)
+  if(NOT VITRIFY_SANITIZE)
+    target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
+  target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-O1 -Wl,--gc-sections)
+  target_include_directories(${target} INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
+                                                 $<INSTALL_INTERFACE:include>)
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${output} EXPORT_NAME ${output} VERSION ${PROJECT_VERSION}
+                                             SOVERSION ${PROJECT_VERSION_MAJOR})
 endfunction()
+vitrify_library(vitrify_shared vitrify ${runtime_layers} ${builder_layers})
+vitrify_library(vitrify_runtime_shared vitrify_runtime ${runtime_layers})
+
+# The command line: only what include/vitrify offers.
+file(GLOB cli CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.cpp)
+add_executable(vitrify_cli ${cli})
+target_compile_options(vitrify_cli PRIVATE -Wall -Wextra -Wpedantic -Werror -Wno-maybe-uninitialized -Wno-restrict)
+target_include_directories(vitrify_cli PRIVATE ${CMAKE_SOURCE_DIR}/cli)
+target_link_libraries(vitrify_cli PRIVATE vitrify_shared)
+set_target_properties(vitrify_cli PROPERTIES OUTPUT_NAME vitrify INSTALL_RPATH "$ORIGIN/../lib")
+if(VITRIFY_SANITIZE)
+  target_compile_options(vitrify_cli PRIVATE -fsanitize=${VITRIFY_SANITIZE})
+  target_link_options(vitrify_cli PRIVATE -fsanitize=${VITRIFY_SANITIZE})
+endif()
 
 # Everything as one archive-like interface for tests and tools of the repository itself.
 add_library(vitrify_all INTERFACE)

@@ -52,6 +52,12 @@ int Context::output_index(std::string_view name) const {
   return find_name(engine_->graph().outputs, name);
 }
 
+void Context::fail_unknown_input(std::string_view name) const {
+  std::string names;
+  for (const auto& i : engine_->graph().inputs) names += cat(names.empty() ? "" : ", ", i.name);
+  fail("there is no input '", name, "': the model has ", names);
+}
+
 Status Context::set_input(size_t i, Value value) {
   return guarded([&] {
     const Graph& graph = engine_->graph();

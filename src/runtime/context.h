@@ -41,6 +41,8 @@ class Context {
   const Engine& engine() const { return *engine_; }
   int input_index(std::string_view name) const;  ///< -1: none
   int output_index(std::string_view name) const;
+  /// Throws a user error that names the inputs that there are.
+  [[noreturn]] void fail_unknown_input(std::string_view name) const;
 
   /// Gives graph input i its value, whose data must live until it is replaced or the context ends.
   /// An error names the input, what it must be and what it is.

@@ -1,0 +1,65 @@
+#include <fstream>
+
+#include "commands.h"
+#include "common.h"
+
+namespace vitrify::cli {
+namespace {
+
+struct Flags {
+  std::string model, output, explain;
+  std::vector<std::string> profiles, disabled;
+  int threads = 0;
+  bool no_timing = false, no_passes = false, json = false;
+};
+
+void build_command(const Flags& flags) {
+  BuildOptions options;
+  add_profiles(options, flags.profiles);
+  options.set_threads(flags.threads).set_timing(!flags.no_timing).set_passes(!flags.no_passes);
+  for (const auto& pass : flags.disabled) options.disable_pass(pass);
+  Json report;
+  {
+    Progress progress;
+    options.set_progress(
+        [&](const char* stage, double fraction) { progress.show(stage, fraction); });
+    report = Json::parse(build(flags.model, flags.output, options));
+  }
+  if (!flags.explain.empty()) {
+    std::ofstream file(flags.explain);
+    file << report.dump(1) << '\n';
+    if (!file.flush()) throw UsageError("cannot write '" + flags.explain + "'");
+  }
+  Json summary = {{"engine", flags.output},
+                  {"build_s", report["build_s"]},
+                  {"steps", report["plans"][0]["steps"].size()},
+                  {"reference_steps", report["reference_steps"]},
+                  {"on_reference", report["on_reference"]},
+                  {"decisions", report["decisions"].size()}};
+  if (flags.json) return print_json(summary);
+  std::fprintf(stderr, "%s: %zu steps, %d on reference kernels, built in %.2f s\n",
+               flags.output.c_str(), summary["steps"].get<size_t>(),
+               summary["reference_steps"].get<int>(), summary["build_s"].get<double>());
+}
+
+}  // namespace
+
+Command add_build(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* c = app.add_subcommand("build", "Build an engine file from an ONNX model");
+  c->add_option("model", flags->model, "the ONNX file")->required();
+  c->add_option("-o,--output", flags->output, "the engine file")->required();
+  c->add_option("--profile", flags->profiles,
+                "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640; once for every input, "
+                "again for the next profile")
+      ->take_all();
+  c->add_option("--threads", flags->threads, "threads to time tactics with");
+  c->add_flag("--no-timing", flags->no_timing, "choose tactics without timing: reproducible");
+  c->add_flag("--no-passes", flags->no_passes, "leave the graph as imported");
+  c->add_option("--disable-pass", flags->disabled, "leave out a pass");
+  c->add_option("--explain", flags->explain, "write all decisions to this JSON file");
+  c->add_flag("--json", flags->json, "print one JSON object");
+  return [flags] { build_command(*flags); };
+}
+
+}  // namespace vitrify::cli

@@ -1,0 +1,180 @@
+#include "common.h"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <set>
+
+namespace vitrify::cli {
+
+Dims parse_shape(const std::string& text) {
+  Dims dims;
+  size_t at = 0;
+  while (at < text.size()) {
+    const size_t end = std::min(text.find('x', at), text.size());
+    int64_t d = 0;
+    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, d);
+    if (error != std::errc() || stop != text.data() + end || d < 0 || end + 1 == text.size())
+      throw UsageError("'" + text + "' is not a shape: write extents like 1x3x224x224");
+    dims.push_back(d);
+    at = end + 1;
+  }
+  return dims;
+}
+
+std::string shape_text(std::span<const int64_t> dims) {
+  std::string out;
+  for (int64_t d : dims) out += (out.empty() ? "" : "x") + std::to_string(d);
+  return out;
+}
+
+std::pair<std::string, std::string> parse_assignment(const std::string& option,
+                                                     const std::string& text) {
+  const size_t at = text.find('=');
+  if (at == std::string::npos || at == 0)
+    throw UsageError(option + " " + text + ": write NAME=VALUE");
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+void add_profiles(BuildOptions& options, const std::vector<std::string>& flags) {
+  std::set<std::string> names;
+  for (const std::string& flag : flags) {
+    const auto [name, ranges] = parse_assignment("--profile", flag);
+    std::vector<Dims> parts;
+    for (size_t at = 0; at <= ranges.size();) {
+      const size_t end = std::min(ranges.find(':', at), ranges.size());
+      parts.push_back(parse_shape(ranges.substr(at, end - at)));
+      at = end + 1;
+    }
+    if (parts.size() == 1) parts = {parts[0], parts[0], parts[0]};
+    if (parts.size() != 3) throw UsageError("--profile " + flag + ": write NAME=MIN:OPT:MAX");
+    if (names.empty() || names.count(name)) names.clear(), options.add_profile();
+    names.insert(name);
+    options.add_range(name, parts[0], parts[1], parts[2]);
+  }
+}
+
+void add_shapes(BuildOptions& options, const std::vector<std::string>& flags) {
+  if (flags.empty()) return;
+  options.add_profile();
+  for (const std::string& flag : flags) {
+    const auto [name, text] = parse_assignment("--shape", flag);
+    const Dims dims = parse_shape(text);
+    options.add_range(name, dims, dims, dims);
+  }
+}
+
+Engine open_engine(const std::string& path, const BuildOptions& options, double* build_s,
+                   double* load_ms) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  if (vitrify_is_engine(path.c_str())) {
+    Engine engine = Engine::load(path);
+    *load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    return engine;
+  }
+  Engine engine = Engine::build(path, options);
+  *build_s = std::chrono::duration<double>(Clock::now() - start).count();
+  return engine;
+}
+
+std::string file_name(const std::string& name) {
+  std::string out = name;
+  for (char& c : out) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '_' || c == '-';
+    if (!plain) c = '_';
+  }
+  return out;
+}
+
+namespace {
+
+/// The input's shape: from --shape, or the model's own where it has no symbols.
+Dims input_shape(const Engine& engine, size_t i, const std::map<std::string, Dims>& given) {
+  const std::string name = engine.input_name(i);
+  if (auto at = given.find(name); at != given.end()) return at->second;
+  int64_t rank = -1;
+  Dims dims(64);
+  detail::check(vitrify_engine_input_info(engine.handle(), i, nullptr, nullptr, &rank, dims.data(),
+                                          dims.size()));
+  dims.resize(size_t(std::max<int64_t>(rank, 0)));
+  if (rank < 0 || std::count(dims.begin(), dims.end(), -1))
+    throw UsageError("input '" + name + "' has type " + engine.input_type(i) +
+                     ": give it with --input " + name + "=FILE.npy or --shape " + name + "=…");
+  return dims;
+}
+
+void check_names(const Engine& engine, const std::map<std::string, std::string>& files,
+                 const std::map<std::string, Dims>& shapes) {
+  std::set<std::string> known;
+  std::string list;
+  for (size_t i = 0; i < engine.input_count(); ++i) {
+    known.insert(engine.input_name(i));
+    list += (i ? ", " : "") + engine.input_name(i);
+  }
+  auto check = [&](const std::string& name) {
+    if (!known.count(name))
+      throw UsageError("there is no input '" + name + "': the model has " + list);
+  };
+  for (const auto& f : files) check(f.first);
+  for (const auto& s : shapes) check(s.first);
+}
+
+}  // namespace
+
+void set_inputs(Context& context, const Engine& engine, const std::vector<std::string>& file_flags,
+                const std::vector<std::string>& shape_flags) {
+  std::map<std::string, std::string> files;
+  std::map<std::string, Dims> shapes;
+  for (const auto& flag : file_flags) files.insert(parse_assignment("--input", flag));
+  for (const auto& flag : shape_flags) {
+    const auto [name, text] = parse_assignment("--shape", flag);
+    shapes[name] = parse_shape(text);
+  }
+  check_names(engine, files, shapes);
+  for (size_t i = 0; i < engine.input_count(); ++i) {
+    const std::string name = engine.input_name(i);
+    vitrify_kind kind = VITRIFY_NONE;
+    vitrify_dtype dtype = VITRIFY_UNDEFINED;
+    detail::check(
+        vitrify_engine_input_info(engine.handle(), i, &kind, &dtype, nullptr, nullptr, 0));
+    const auto file = files.find(name);
+    if (kind == VITRIFY_OPTIONAL && file == files.end()) {
+      context.set_input(name, Value::none());
+      continue;
+    }
+    if (kind != VITRIFY_TENSOR)
+      throw UsageError("input '" + name + "' has type " + engine.input_type(i) +
+                       ", which the command line cannot give: use the API");
+    context.set_input(name, file != files.end()
+                                ? read_value(file->second, dtype)
+                                : random_value(dtype, input_shape(engine, i, shapes), i + 1));
+  }
+}
+
+Progress::Progress() : on_(isatty(STDERR_FILENO)) {}
+Progress::~Progress() {
+  if (drawn_) std::fputs("\r\033[K", stderr);
+}
+
+void Progress::show(const char* stage, double fraction) {
+  if (!on_) return;
+  constexpr int kWidth = 30;
+  const int filled = int(fraction * kWidth);
+  std::string bar(size_t(kWidth), ' ');
+  std::fill_n(bar.begin(), std::clamp(filled, 0, kWidth), '=');
+  std::fprintf(stderr, "\r[%s] %3.0f%% %-40.40s", bar.c_str(), fraction * 100, stage);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void print_json(const Json& json) {
+  std::cout << json.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+}
+
+}  // namespace vitrify::cli

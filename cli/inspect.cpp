@@ -1,0 +1,101 @@
+#include <iostream>
+
+#include "commands.h"
+#include "common.h"
+
+namespace vitrify::cli {
+namespace {
+
+struct Flags {
+  std::string path, stage;
+  std::vector<std::string> profiles;
+  bool json = false;
+};
+
+void print_values(const char* title, const Json& values) {
+  std::cout << title << "\n";
+  for (const Json& v : values)
+    std::cout << "  " << v["name"].get<std::string>() << " : " << v["type"].get<std::string>()
+              << "\n";
+}
+
+std::string origin(const Json& step) {
+  return step["origin"].empty() ? "" : "  # " + step["origin"][0].get<std::string>();
+}
+
+void print_text(const Json& about) {
+  print_values("inputs", about["inputs"]);
+  print_values("outputs", about["outputs"]);
+  if (about.contains("ops")) {
+    std::cout << "operators\n";
+    for (const Json& op : about["ops"])
+      std::cout << "  " << op["op"].get<std::string>() << " × " << op["count"] << "\n";
+  }
+  if (about.contains("unsupported") && !about["unsupported"].empty()) {
+    std::cout << "not supported\n";
+    for (const Json& p : about["unsupported"])
+      std::cout << "  " << p["node"].get<std::string>() << " (" << p["op"].get<std::string>()
+                << ", opset " << p["opset"] << "): " << p["reason"].get<std::string>() << "\n";
+  }
+  if (!about.contains("steps")) return;
+  for (const Json& profile : about["profiles"])
+    for (const Json& r : profile)
+      std::cout << "profile " << r["input"].get<std::string>() << " " << r["min"] << " " << r["opt"]
+                << " " << r["max"] << "\n";
+  std::cout << about["steps"].size() << " steps, " << about["reference_steps"]
+            << " on reference kernels, " << about["weight_bytes"] << " bytes of weights\n";
+  for (const Json& s : about["steps"])
+    std::cout << "  " << s["name"].get<std::string>() << " = " << s["label"].get<std::string>()
+              << " : " << s["types"][0].get<std::string>() << " on "
+              << s["tactic"].get<std::string>() << origin(s) << "\n";
+  for (const Json& a : about["aliases"])
+    std::cout << "  " << a["value"].get<std::string>() << " " << a["kind"].get<std::string>() << " "
+              << a["of"].get<std::string>() << "\n";
+}
+
+Json inspect_model(const Flags& flags, const BuildOptions& options) {
+  char* text = nullptr;
+  detail::check(vitrify_inspect_model(flags.path.c_str(), options.handle(), &text));
+  Json about = Json::parse(detail::take(text));
+  if (!about["unsupported"].empty()) return about;
+  const Json engine = Json::parse(Engine::build(flags.path, options).describe());
+  for (const char* key :
+       {"profiles", "steps", "aliases", "dynamic", "segments", "weight_bytes", "reference_steps"})
+    about[key] = engine[key];
+  return about;
+}
+
+void inspect_command(const Flags& flags) {
+  BuildOptions options;
+  add_profiles(options, flags.profiles);
+  options.set_timing(false);
+  const bool is_engine = vitrify_is_engine(flags.path.c_str());
+  if (!flags.stage.empty()) {
+    if (is_engine) throw UsageError("--graph is for models: an engine has no passes");
+    char* text = nullptr;
+    detail::check(
+        vitrify_graph_after(flags.path.c_str(), options.handle(), flags.stage.c_str(), &text));
+    const std::string graph = detail::take(text);
+    if (flags.json) return print_json({{"stage", flags.stage}, {"graph", graph}});
+    std::cout << graph;
+    return;
+  }
+  const Json about =
+      is_engine ? Json::parse(Engine::load(flags.path).describe()) : inspect_model(flags, options);
+  flags.json ? print_json(about) : print_text(about);
+}
+
+}  // namespace
+
+Command add_inspect(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* c = app.add_subcommand("inspect", "Show what a model or engine holds");
+  c->add_option("file", flags->path, "ONNX or engine file")->required();
+  c->add_option("--graph", flags->stage,
+                "print a model's graph after this pass (imported, or a pass's name)");
+  c->add_option("--profile", flags->profiles, "as for build")->take_all();
+  c->add_flag("--json", flags->json, "print one JSON object");
+  return [flags] { inspect_command(*flags); };
+}
+
+}  // namespace vitrify::cli

@@ -1,0 +1,74 @@
+#include <filesystem>
+
+#include "commands.h"
+#include "common.h"
+
+namespace vitrify::cli {
+namespace {
+
+struct Flags {
+  std::string path, folder;
+  std::vector<std::string> inputs, shapes;
+  int threads = 0;
+  bool no_passes = false, json = false;
+};
+
+void write_output(const std::string& folder, const std::string& name, const ValueView& value) {
+  const std::string stem = folder + "/" + file_name(name);
+  if (value.kind() == VITRIFY_TENSOR) return write_value(stem + ".npy", value);
+  for (size_t i = 0; i < value.size(); ++i)  // of a sequence: NAME.0.npy, NAME.1.npy …
+    write_output(folder, name + "." + std::to_string(i), value.item(i));
+}
+
+Json describe(const std::string& name, const ValueView& value) {
+  if (value.kind() == VITRIFY_NONE) return {{"name", name}, {"kind", "none"}};
+  if (value.kind() == VITRIFY_SEQUENCE)
+    return {{"name", name}, {"kind", "sequence"}, {"size", value.size()}};
+  return {{"name", name},
+          {"kind", "tensor"},
+          {"dtype", int(value.dtype())},
+          {"shape", std::vector<int64_t>(value.dims().begin(), value.dims().end())}};
+}
+
+void run_command(const Flags& flags) {
+  BuildOptions options;
+  add_shapes(options, flags.shapes);
+  options.set_timing(false).set_passes(!flags.no_passes).set_threads(flags.threads);
+  double build_s = 0, load_ms = 0;
+  Engine engine = open_engine(flags.path, options, &build_s, &load_ms);
+  Context context(engine, flags.threads);
+  set_inputs(context, engine, flags.inputs, flags.shapes);
+  context.run();
+  if (!flags.folder.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(flags.folder, error);
+    if (error) throw UsageError("cannot make '" + flags.folder + "': " + error.message());
+  }
+  Json outputs = Json::array();
+  for (size_t o = 0; o < engine.output_count(); ++o) {
+    const ValueView value = context.output(o);
+    if (!flags.folder.empty()) write_output(flags.folder, engine.output_name(o), value);
+    outputs.push_back(describe(engine.output_name(o), value));
+  }
+  if (flags.json) return print_json({{"outputs", outputs}});
+  for (size_t o = 0; o < engine.output_count(); ++o)
+    std::fprintf(stderr, "%s: %s\n", engine.output_name(o).c_str(), outputs[o].dump().c_str());
+}
+
+}  // namespace
+
+Command add_run(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* c = app.add_subcommand("run", "Run a model or engine once");
+  c->add_option("file", flags->path, "ONNX or engine file")->required();
+  c->add_option("--input", flags->inputs, "NAME=FILE.npy")->take_all();
+  c->add_option("--shape", flags->shapes, "NAME=1x3x224x224: random input of that shape")
+      ->take_all();
+  c->add_option("--output-dir", flags->folder, "write NAME.npy for every output into this folder");
+  c->add_option("--threads", flags->threads, "use at most so many threads");
+  c->add_flag("--no-passes", flags->no_passes, "of a model: run it as imported");
+  c->add_flag("--json", flags->json, "print one JSON object");
+  return [flags] { run_command(*flags); };
+}
+
+}  // namespace vitrify::cli

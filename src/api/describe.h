@@ -1,0 +1,18 @@
+// Engines as JSON, for `inspect` and reports.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/context.h"
+
+namespace vitrify::api {
+
+using Json = nlohmann::ordered_json;
+
+/// {"name", "type", "dtype", "shape"}; symbolic extents are strings, unknown rank is null.
+Json describe_value(const std::string& name, const Type& type);
+Json describe_engine(const Engine& engine);
+/// JSON text; bytes that are no UTF-8 are replaced.
+std::string to_text(const Json& json);
+
+}  // namespace vitrify::api
