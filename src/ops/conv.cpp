@@ -61,7 +61,7 @@ std::vector<T> repack_weights(const T* w, const ConvShape& s) {
 /// One group of one image: gathers a few rows of taps × channels, then multiplies.
 template <class T>
 void conv_group(const ConvShape& s, const T* x, const T* w, Accumulator<T>* y) {
-  constexpr int64_t kRows = 16;
+  constexpr int64_t kRows = 64;
   int64_t c = s.group_channels(), m = s.group_results(), depth = s.window.tap_count * c;
   std::vector<T> rows(size_t(kRows * depth));
   std::vector<Accumulator<T>> sums(size_t(kRows * m));

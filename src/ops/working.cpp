@@ -66,36 +66,39 @@ void store_as(const V* values, Tensor& t) {
   for (int64_t i = 0; i < t.size(); ++i) to[i] = To(values[i]);
 }
 
-/// Rows of the product that share each load of b.
-constexpr int64_t kRows = 4, kColumns = 8;
+/// The tile that fits the registers of the smallest machine: rows of a by columns of b.
+constexpr int64_t kRows = 4, kColumns = 4;
 
-template <class T, int64_t kM>
-void product_tile(int64_t n, int64_t k, const T* a, int64_t lda, const T* b, Accumulator<T>* c) {
-  using Acc = Accumulator<T>;
-  Acc sum[kM][kColumns];
-  for (int64_t i = 0; i < kM; ++i)
-    for (int64_t j = 0; j < kColumns; ++j) sum[i][j] = c[i * n + j];
-  for (int64_t p = 0; p < k; ++p) {
-    Acc row[kColumns];
-    for (int64_t j = 0; j < kColumns; ++j) row[j] = Acc(b[p * n + j]);
-    for (int64_t i = 0; i < kM; ++i) {
-      Acc x = Acc(a[i * lda + p]);
-      for (int64_t j = 0; j < kColumns; ++j) sum[i][j] += x * row[j];
-    }
-  }
-  for (int64_t i = 0; i < kM; ++i)
-    for (int64_t j = 0; j < kColumns; ++j) c[i * n + j] = sum[i][j];
+/// `columns` columns of b as [k][kColumns], padded with zeros.
+template <class T>
+void pack_panel(int64_t columns, int64_t n, int64_t k, const T* b, Accumulator<T>* panel) {
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t j = 0; j < kColumns; ++j)
+      panel[p * kColumns + j] = j < columns ? Accumulator<T>(b[p * n + j]) : 0;
 }
 
-template <class T>
-void product_edge(int64_t m, int64_t columns, int64_t n, int64_t k, const T* a, int64_t lda,
-                  const T* b, Accumulator<T>* c) {
-  using Acc = Accumulator<T>;
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t p = 0; p < k; ++p) {
-      Acc x = Acc(a[i * lda + p]);
-      for (int64_t j = 0; j < columns; ++j) c[i * n + j] += x * Acc(b[p * n + j]);
+template <class T, int64_t kM>
+void product_tile(int64_t columns, int64_t n, int64_t k, const T* a, int64_t lda,
+                  const Accumulator<T>* panel, Accumulator<T>* c) {
+  Accumulator<T> sum[kM][kColumns] = {};
+  for (int64_t i = 0; i < kM; ++i)
+    for (int64_t j = 0; j < columns; ++j) sum[i][j] = c[i * n + j];
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t i = 0; i < kM; ++i) {
+      Accumulator<T> x = Accumulator<T>(a[i * lda + p]);
+      for (int64_t j = 0; j < kColumns; ++j) sum[i][j] += x * panel[p * kColumns + j];
     }
+  for (int64_t i = 0; i < kM; ++i)
+    for (int64_t j = 0; j < columns; ++j) c[i * n + j] = sum[i][j];
+}
+
+/// One row: no panel pays off.
+template <class T>
+void product_row(int64_t n, int64_t k, const T* a, const T* b, Accumulator<T>* c) {
+  for (int64_t p = 0; p < k; ++p) {
+    Accumulator<T> x = Accumulator<T>(a[p]);
+    for (int64_t j = 0; j < n; ++j) c[j] += x * Accumulator<T>(b[p * n + j]);
+  }
 }
 
 }  // namespace
@@ -132,17 +135,15 @@ void store_working(const V* values, Tensor& t) {
 template <class T>
 void accumulate_product(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
                         Accumulator<T>* c) {
-  int64_t whole = n - n % kColumns;
-  for (int64_t i = 0; i < m; i += kRows) {
-    int64_t rows = std::min(kRows, m - i);
-    for (int64_t j = 0; j < whole; j += kColumns)
-      if (rows == kRows)
-        product_tile<T, kRows>(n, k, a + i * lda, lda, b + j, c + i * n + j);
-      else
-        for (int64_t r = i; r < i + rows; ++r)
-          product_tile<T, 1>(n, k, a + r * lda, lda, b + j, c + r * n + j);
-    if (whole < n)
-      product_edge(rows, n - whole, n, k, a + i * lda, lda, b + whole, c + i * n + whole);
+  if (m == 1) return product_row(n, k, a, b, c);
+  std::vector<Accumulator<T>> panel(size_t(k * kColumns));
+  for (int64_t j = 0; j < n; j += kColumns) {
+    int64_t columns = std::min(kColumns, n - j), i = 0;
+    pack_panel(columns, n, k, b + j, panel.data());
+    for (; i + kRows <= m; i += kRows)
+      product_tile<T, kRows>(columns, n, k, a + i * lda, lda, panel.data(), c + i * n + j);
+    for (; i < m; ++i)
+      product_tile<T, 1>(columns, n, k, a + i * lda, lda, panel.data(), c + i * n + j);
   }
 }
 
