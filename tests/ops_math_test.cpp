@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "ops/interpreter.h"
+#include "ops/regex.h"
 #include "ops/table.h"
 
 namespace vitrify {
@@ -108,6 +109,39 @@ TEST(OpsMath, FactsFollowTheArithmeticOfShapes) {
   EXPECT_EQ(*b.fact(chosen), (std::vector<Dim>{n, Dim(6)}));
   ValueId narrow = b.add(Cast{DType::kInt32}, {chosen});
   EXPECT_EQ(*b.fact(narrow), (std::vector<Dim>{n, Dim(6)}));
+}
+
+TEST(OpsMath, RegexMatchesWholeTexts) {
+  struct Case {
+    const char *pattern, *text;
+    bool matches;
+  };
+  const Case cases[] = {
+      {"(\\W|^)[\\w.\\-]{0,25}@(yahoo|gmail)\\.com(\\W|$)", "account@gmail.com", true},
+      {"a|ab", "ab", true},
+      {"(a*)*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false},
+      {"[^a-c\\d]+", "xyz", true},
+      {"[^a-c\\d]+", "xy1", false},
+      {"x{2,3}", "xxxx", false},
+      {"x{2,}y?", "xxxxy", true},
+      {"{x}", "{x}", true},
+      {"(?i)STRASSE", "strasse", true},
+      {"a(?i:b)c", "aBc", true},
+      {"a(?i:b)c", "aBC", false},
+      {"\\Qa.b\\E", "a.b", true},
+      {".", "\u00e9", true},
+      {".", "\n", false},
+      {"(?s).", "\n", true},
+      {"[[:alpha:]_]\\x41\\x{e9}", "_A\u00e9", true},
+      {"\\bfoo\\b bar", "foo bar", true},
+      {"", "", true},
+      {"a??", "", true},
+  };
+  for (const Case& c : cases)
+    EXPECT_EQ(Regex(c.pattern).full_match(c.text), c.matches) << c.pattern << " on " << c.text;
+  for (const char* bad : {"(", ")", "[a", "*", "a{3,2}", "[z-a]", "(?=a)", "\\", "\\1", "[[:x:]]",
+                          "((((a{999}){999}){999}){999})", "(((){999}){999}){999}"})
+    EXPECT_THROW(Regex{bad}, Error) << bad;
 }
 
 TEST(OpsMath, WrongTypesAreRefusedWithTheirNames) {

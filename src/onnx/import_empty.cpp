@@ -10,12 +10,6 @@ std::span<const ImportRow> attention_imports() { return {}; }
 
 // ----
 
-// text
-
-std::span<const ImportRow> text_imports() { return {}; }
-
-// ----
-
 // ml
 
 std::span<const ImportRow> ml_imports() { return {}; }
