@@ -143,9 +143,10 @@ Shape to_shape(const std::vector<DimProto>& dims, std::string_view name, const S
   Shape shape;
   for (const DimProto& d : dims) {
     size_t axis = shape.size();
-    require(!d.value || *d.value >= 0, "'", name, "' has the extent ", d.value.value_or(0),
+    // Many exporters write -1 for an unknown extent.
+    require(!d.value || *d.value >= -1, "'", name, "' has the extent ", d.value.value_or(0),
             " on axis ", axis, ": name unknown extents instead");
-    if (d.value)
+    if (d.value && *d.value >= 0)
       shape.push_back(*d.value);
     else
       shape.push_back(

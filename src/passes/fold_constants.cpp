@@ -19,6 +19,12 @@ GraphRef make_recipe(const Node& n, const Graph& graph) {
   return std::make_shared<const Graph>(b.finish());
 }
 
+/// Large transposed weights wait: a matmul mostly reads them as they are, which saves the copy.
+bool waits(const Graph& graph, const Node& n) {
+  return n.op.is<Transpose>() && graph.constant(n.inputs[0]) &&
+         graph.constant(n.inputs[0])->bytes() > (1u << 16);
+}
+
 bool foldable(const Graph& graph, const Node& n) {
   if (n.inputs.empty() || n.types.size() != 1 || !op_info(n.op).pure || !op_info(n.op).reference)
     return false;
@@ -63,7 +69,7 @@ bool has_fact(const Node& n) {
 
 }  // namespace
 
-Graph fold_constants(const Graph& graph, const PassContext& context) {
+static Graph fold(const Graph& graph, const PassContext& context, bool early) {
   int64_t budget = context.fold_budget;
   return rewrite_graph(
       graph, make_builder(&graph),
@@ -76,6 +82,7 @@ Graph fold_constants(const Graph& graph, const PassContext& context) {
           map[{index, 0}] = fold_fact(b, n);
           return;
         }
+        if (early && waits(b.graph(), n)) return;
         if (!foldable(b.graph(), n) || !within_budget(b.graph(), n, &budget)) return;
         std::vector<Value> inputs;
         for (ValueId i : n.inputs)
@@ -89,6 +96,13 @@ Graph fold_constants(const Graph& graph, const PassContext& context) {
         map[{index, 0}] = b.constant(ConstantRef(std::move(data)));
         context.decide("constant", n.origins, cat(n.op.label(), " -> ", n.types[0].str()));
       });
+}
+
+Graph fold_constants_early(const Graph& graph, const PassContext& context) {
+  return fold(graph, context, true);
+}
+Graph fold_constants(const Graph& graph, const PassContext& context) {
+  return fold(graph, context, false);
 }
 
 }  // namespace vitrify

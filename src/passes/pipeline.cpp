@@ -7,7 +7,7 @@ namespace vitrify {
 
 namespace {
 constexpr PassRow kPasses[] = {
-    {"fold_constants", fold_constants,
+    {"fold_constants", fold_constants_early,
      "computes what depends on constants alone, within a size budget"},
     {"simplify", simplify,
      "removes identities and merges neighbours that undo or repeat each other"},

@@ -30,6 +30,7 @@ struct PipelineOptions {
 Graph run_pipeline(Graph graph, const PipelineOptions& options);
 
 // The passes.
+Graph fold_constants_early(const Graph&, const PassContext&);   // fold_constants.cpp
 Graph fold_constants(const Graph&, const PassContext&);         // fold_constants.cpp
 Graph simplify(const Graph&, const PassContext&);               // simplify.cpp
 Graph recognize_activations(const Graph&, const PassContext&);  // recognize_activations.cpp

@@ -313,11 +313,12 @@ class Pusher {
     bool changed = false;
     for (size_t i = 0; i < node_->inputs.size(); ++i) {
       Pending x = get(node_->inputs[i]);
-      Ints swapped = identity(x.permutation.size());
-      if (swapped.size() >= 2) std::swap(swapped[swapped.size() - 1], swapped[swapped.size() - 2]);
-      if (i < 2 && !x.permutation.empty() && x.permutation == swapped) {
+      Ints rest = x.permutation;  // what is left when the op itself swaps the last two axes
+      if (rest.size() >= 2) std::swap(rest[rest.size() - 1], rest[rest.size() - 2]);
+      const bool flip = i < 2 && rest.size() >= 2 && rest.back() + 1 == int64_t(rest.size());
+      if (flip) {
         (i == 0 ? op.transpose_a : op.transpose_b) ^= true;
-        inputs.push_back(x.base);
+        inputs.push_back(transposed(x.base, rest));
         changed = true;
       } else {
         inputs.push_back(materialize(node_->inputs[i]));
