@@ -683,6 +683,29 @@ TEST(ConvTranspose, AllPhases) {
   }
 }
 
+TEST(ConvTranspose, TapsThatDoNotOverlap) {
+  std::mt19937 rng(8);
+  const auto pick = [&](std::initializer_list<int64_t> values) {
+    return values.begin()[rng() % values.size()];
+  };
+  for (const Isa isa : all_isas()) {
+    for (int i = 0; i < 60; ++i) {
+      ConvCase c = random_conv(rng, 1 + i % 3);
+      c.transposed = true;
+      for (int axis = 0; axis < 3; ++axis) {
+        c.spec.dilation[axis] = 1;
+        c.spec.stride[axis] = c.spec.kernel[axis];
+        c.pad_end[axis] -= pick({0, 1, 2});
+      }
+      if (i % 6 == 0) c.in[2] = 300;
+      c.spec.in_channels = pick({1, 3, 20});
+      c.spec.out_channels = pick({1, 2, 5, 24});
+      check_conv(c, ConvAlgorithm::kImplicitGemm, isa);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST(Isa, NamesAndLimit) {
   for (int i = 0; i < kIsaCount; ++i)
     EXPECT_EQ(parse_isa(isa_name(static_cast<Isa>(i))), static_cast<Isa>(i));

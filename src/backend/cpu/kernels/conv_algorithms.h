@@ -1,6 +1,7 @@
 // The algorithms behind conv.h; each packs its weights and runs on its own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "backend/cpu/kernels/conv.h"
@@ -32,5 +33,12 @@ int64_t packed_winograd_floats(Isa isa, int tile, const ConvSpec& spec);
 void pack_winograd(Isa isa, int tile, const ConvSpec& spec, const void* w, float* out);
 int64_t winograd_workspace_floats(int tile, const ConvArgs& args);
 void winograd_conv(int tile, const ConvArgs& args);
+
+/// Transposed convolutions that run as one product for all taps.
+bool merges_transposed_taps(Isa isa, const ConvSpec& spec);
+int64_t packed_merged_floats(Isa isa, const ConvSpec& spec);
+void pack_merged(Isa isa, const ConvSpec& spec, const std::byte* w, float* out);
+int64_t merged_workspace_floats(const ConvArgs& args);
+void merged_conv_transpose(const ConvArgs& args);
 
 }  // namespace vitrify::cpu

@@ -86,15 +86,25 @@ void fill_phase(const void* ctx, int64_t row0, int64_t rows, int64_t tap0, int64
   fill_from_grid(&static_cast<const PhaseGrid*>(ctx)->grid, row0, rows, tap0, taps, table);
 }
 
+/// The first output of line (n, d, h) of the phase.
+int64_t phase_line(const PhaseGrid& p, int64_t line) {
+  const Axis* axis = p.grid.axis;
+  const int64_t h = line % axis[1].out, d = line / axis[1].out % axis[0].out;
+  const int64_t n = line / axis[1].out / axis[0].out;
+  const int64_t od = p.first[0] + d * p.stride[0], oh = p.first[1] + h * p.stride[1];
+  return ((n * p.out[0] + od) * p.out[1] + oh) * p.out[2] + p.first[2];
+}
+
 void phase_out_rows(const void* ctx, int64_t row0, int64_t rows, int64_t* out) {
   const auto& p = *static_cast<const PhaseGrid*>(ctx);
   const Axis* axis = p.grid.axis;
+  int64_t w = row0 % axis[2].out, line = row0 / axis[2].out, start = phase_line(p, line);
   for (int64_t r = 0; r < rows; ++r) {
-    int64_t row = row0 + r;
-    const int64_t w = row % axis[2].out, h = (row /= axis[2].out) % axis[1].out;
-    const int64_t d = (row /= axis[1].out) % axis[0].out, n = row / axis[0].out;
-    const int64_t od = p.first[0] + d * p.stride[0], oh = p.first[1] + h * p.stride[1];
-    out[r] = ((n * p.out[0] + od) * p.out[1] + oh) * p.out[2] + p.first[2] + w * p.stride[2];
+    out[r] = start + w * p.stride[2];
+    if (++w == axis[2].out) {
+      w = 0;
+      start = phase_line(p, ++line);
+    }
   }
 }
 
@@ -162,6 +172,7 @@ const char* conv_transpose_refusal(const ConvSpec& spec) {
 }
 
 int64_t packed_conv_transpose_floats(Isa isa, const ConvSpec& spec) {
+  if (merges_transposed_taps(isa, spec)) return packed_merged_floats(isa, spec);
   int64_t total = 0;
   for (int64_t i = 0; i < phase_count(spec); ++i) {
     const int64_t group = packed_phase_floats(isa, spec, phase_at(spec, i));
@@ -171,6 +182,9 @@ int64_t packed_conv_transpose_floats(Isa isa, const ConvSpec& spec) {
 }
 
 void pack_conv_transpose_weights(Isa isa, const ConvSpec& spec, const void* w, float* out) {
+  if (merges_transposed_taps(isa, spec)) {
+    return pack_merged(isa, spec, static_cast<const std::byte*>(w), out);
+  }
   const int64_t group_bytes = 4 * group_inputs(spec) * group_outputs(spec) * kernel_taps(spec);
   for (int64_t i = 0; i < phase_count(spec); ++i) {
     const Phase phase = phase_at(spec, i);
@@ -182,10 +196,12 @@ void pack_conv_transpose_weights(Isa isa, const ConvSpec& spec, const void* w, f
 }
 
 int64_t conv_transpose_workspace_floats(const ConvArgs& args) {
+  if (merges_transposed_taps(args.isa, args.spec)) return merged_workspace_floats(args);
   return div_up(group_inputs(args.spec), 16) * 16;  // a row of zeros
 }
 
 void conv_transpose(const ConvArgs& args) {
+  if (merges_transposed_taps(args.isa, args.spec)) return merged_conv_transpose(args);
   std::fill(args.workspace, args.workspace + group_inputs(args.spec), 0.0f);
   const float* weights = args.weights;
   for (int64_t i = 0; i < phase_count(args.spec); ++i) {
