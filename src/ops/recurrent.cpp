@@ -7,6 +7,7 @@
 
 #include "ops/dispatch.h"
 #include "ops/moved_facts.h"
+#include "ops/row_product.h"
 
 namespace vitrify {
 
@@ -196,22 +197,6 @@ std::vector<Activation> read_activations(const Recurrent& op, int64_t direction)
   return out;
 }
 
-/// out[j] += sum over k of x[k] * w[k][j]: rows of w are walked, so that the inner loop is a vector
-/// one.
-template <class T>
-void accumulate(const T* x, int64_t count, const T* w, int64_t stride, int64_t columns, T* out) {
-  for (int64_t k = 0; k < count; ++k)
-    for (int64_t j = 0; j < columns; ++j) out[j] += x[k] * w[k * stride + j];
-}
-
-template <class T>
-std::vector<T> transposed(const T* w, int64_t rows, int64_t columns) {
-  std::vector<T> out(size_t(rows * columns));
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j) out[size_t(j * rows + i)] = w[i * columns + j];
-  return out;
-}
-
 /// One direction's weights: w [input, gates·hidden], r [hidden, gates·hidden].
 template <class T>
 struct Cell {
@@ -232,9 +217,9 @@ struct Cell {
   void step(const T* x, int64_t input, T* h, T* c) {
     std::copy_n(w_bias, rows, from_x.data());
     std::copy_n(r_bias, rows, from_h.data());
-    accumulate(x, input, w.data(), rows, rows, from_x.data());
+    add_row_product(x, input, w.data(), rows, rows, from_x.data());
     bool late_reset = op.kind == Recurrent::Kind::kGru && !op.linear_before_reset;
-    accumulate(h, hidden, r.data(), rows, late_reset ? 2 * hidden : rows, from_h.data());
+    add_row_product(h, hidden, r.data(), rows, late_reset ? 2 * hidden : rows, from_h.data());
     if (op.kind == Recurrent::Kind::kRnn)
       for (int64_t j = 0; j < hidden; ++j)
         h[j] = activate(0, from_x[size_t(j)] + from_h[size_t(j)]);
@@ -252,7 +237,7 @@ struct Cell {
       for (int64_t j = 0; j < hidden; ++j) candidate[j] *= activate(0, gate(hidden + j));
     } else {
       for (int64_t j = 0; j < hidden; ++j) update[j] = h[j] * activate(0, gate(hidden + j));
-      accumulate(update, hidden, r.data() + 2 * hidden, rows, hidden, candidate);
+      add_row_product(update, hidden, r.data() + 2 * hidden, rows, hidden, candidate);
     }
     for (int64_t j = 0; j < hidden; ++j) {
       T z = activate(0, gate(j)), next = activate(1, gate(2 * hidden + j));

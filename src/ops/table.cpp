@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "ops/attention.h"
 #include "ops/classic.h"
 #include "ops/contraction.h"
 #include "ops/control.h"
@@ -328,6 +329,12 @@ const OpInfo kRows[] = {
      .tolerance = 0,
      .samples = samples_reverse_sequence,
      .cost = cost_movement},
+    // ---- attention ----
+    {.name = Attention::kName,
+     .infer = infer_attention,
+     .reference = reference_attention,
+     .samples = samples_attention,
+     .cost = cost_attention},
     // ---- control ----
     {.name = If::kName, .infer = infer_if, .reference = reference_if},
     {.name = Loop::kName, .infer = infer_loop, .reference = reference_loop},
