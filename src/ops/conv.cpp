@@ -146,6 +146,7 @@ void reference_conv(ReferenceCall& call) {
   Dims dims{s.batch};
   dims.insert(dims.end(), s.window.out.begin(), s.window.out.end());
   dims.push_back(s.results);
+  element_count(dims);  // so that no product below overflows
   with_working_type(x.dtype(), [&]<class T>(T) {
     auto y = convolve<T>(s, Working<T>(x).data(), Working<T>(w).data());
     store_through(call, op.epilogue, 2, product_dtype(x.dtype(), w.dtype()), dims, y.data());

@@ -92,6 +92,7 @@ PoolShape pool_shape(const Window& window, const Dims& x) {
               {x.front()}};
   s.dims.insert(s.dims.end(), s.g.out.begin(), s.g.out.end());
   s.dims.push_back(s.channels);
+  element_count(s.dims);  // so that no product of them overflows
   return s;
 }
 

@@ -108,11 +108,16 @@ void infer_resize(InferContext& context) {
   const Resize& op = *context.op().as<Resize>();
   context.expect_tensor(0);
   const Shape* x = context.shape(0);
-  require(given(context, kScales) != given(context, kSizes), "needs either scales or sizes");
+  bool scaled = given(context, kScales), sized = given(context, kSizes);
+  require(scaled || sized, "needs scales or sizes");
   if (!x) return context.output(Type::unranked(context.dtype(0)));
   Ints axes = resize_axes(op, x->size());
   Shape shape = *x;
-  if (given(context, kSizes)) {
+  if (scaled && sized) {  // one of them is empty, only a run knows which
+    for (int64_t a : axes) shape[size_t(a)] = context.fresh(0, int(a));
+    return context.output(Type::tensor(context.dtype(0), shape));
+  }
+  if (sized) {
     infer_sizes(context, op, axes, shape);
     return context.output(Type::tensor(context.dtype(0), shape));
   }
