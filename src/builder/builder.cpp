@@ -91,6 +91,32 @@ std::vector<std::string> needed_features(const std::vector<Plan>& plans) {
   return {features.begin(), features.end()};
 }
 
+/// True when some fast tactic runs the node.
+bool has_tactic(const Graph& graph, int32_t node) {
+  NodeInfo info(graph, node);
+  for (const Tactic* tactic : tactics_for(graph.nodes[size_t(node)].op.name()))
+    if (tactic->supports(info.view()).empty()) return true;
+  return false;
+}
+
+/// Takes apart the fused nodes that no fast tactic runs; what becomes pointwise is fused again.
+Graph split_refused(Graph graph, BuildReport& report, const PipelineOptions& options) {
+  std::set<const Node*> refused;
+  for (int32_t n : step_nodes(graph)) {
+    const Node& node = graph.nodes[size_t(n)];
+    const Body* body = node.op.body();
+    if (!body || body->empty() || node.op.is<Pointwise>() || has_tactic(graph, n)) continue;
+    refused.insert(&node);
+    report.decisions.push_back({"split_refused", "no fast tactic runs the fused node",
+                                node.origins, node.op.label()});
+  }
+  if (refused.empty()) return graph;
+  const Graph split = split_nodes(graph, [&](const Node& n) { return refused.count(&n) > 0; });
+  PassContext context{"fuse_pointwise", &report.decisions, options.disabled_rules,
+                      options.fold_budget};
+  return options.enabled ? fuse_pointwise(split, context) : split;
+}
+
 BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport report) {
   const auto start = Clock::now();
   PipelineOptions passes = options.passes;
@@ -101,6 +127,7 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
     if (options.passes.after) options.passes.after(pass, g, ms);
   };
   graph = run_pipeline(std::move(graph), passes);
+  graph = split_refused(std::move(graph), report, options.passes);
   auto mark = Clock::now();
   std::vector<Plan> plans;
   for (Profile& profile : make_profiles(graph, options)) {
