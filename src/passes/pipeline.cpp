@@ -16,6 +16,8 @@ constexpr PassRow kPasses[] = {
     {"recognize_norms", recognize_norms, "finds layer norm, RMS norm and softmax in their pieces"},
     {"push_transposes", push_transposes,
      "moves transposes through the graph until they cancel: channels-last inside"},
+    {"fold_aligned_constants", fold_constants_early,
+     "computes the constants that transposes were pushed into"},
     {"fold_affine", fold_affine, "folds per-channel scales and shifts (batch norm) into weights"},
     {"merge_siblings", merge_siblings, "adds up convolutions of the same input into one"},
     {"recognize_attention", recognize_attention,
