@@ -4,12 +4,6 @@
 
 namespace vitrify::onnx {
 
-// attention
-
-std::span<const ImportRow> attention_imports() { return {}; }
-
-// ----
-
 // ml
 
 std::span<const ImportRow> ml_imports() { return {}; }

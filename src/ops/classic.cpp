@@ -8,7 +8,7 @@ namespace vitrify {
 
 namespace {
 std::vector<std::span<const ClassicRow>> families() {
-  return {vision_classics(), signal_classics(), text_classics()};
+  return {vision_classics(), signal_classics(), attention_classics(), text_classics()};
 }
 }  // namespace
 
