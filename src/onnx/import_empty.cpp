@@ -10,12 +10,6 @@ std::span<const ImportRow> ml_imports() { return {}; }
 
 // ----
 
-// random
-
-std::span<const ImportRow> random_imports() { return {}; }
-
-// ----
-
 // misc
 
 std::span<const ImportRow> misc_imports() { return {}; }

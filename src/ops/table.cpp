@@ -15,6 +15,7 @@
 #include "ops/pointwise.h"
 #include "ops/pool.h"
 #include "ops/quantize.h"
+#include "ops/random.h"
 #include "ops/recurrent.h"
 #include "ops/reduce.h"
 #include "ops/resize.h"
@@ -335,6 +336,13 @@ const OpInfo kRows[] = {
      .reference = reference_attention,
      .samples = samples_attention,
      .cost = cost_attention},
+    // ---- random ----
+    {.name = Random::kName,
+     .infer = infer_random,
+     .reference = reference_random,
+     .samples = samples_random,
+     .cost = cost_movement,
+     .pure = false},
     // ---- control ----
     {.name = If::kName, .infer = infer_if, .reference = reference_if},
     {.name = Loop::kName, .infer = infer_loop, .reference = reference_loop},
