@@ -5,6 +5,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "onnx/import_custom.h"
 #include "onnx/scope.h"
 #include "ops/table.h"
 
@@ -38,6 +39,7 @@ void import_op(NodeContext& c) {
   if (const Function* f = c.scope_->session->find_function(node)) return import_call(c, *f);
   c.opset_ = c.scope_->opset(node.domain);
   const ImportRow* row = find_import(plain_domain(node.domain), node.op_type, c.opset_);
+  if (!row && import_custom(c)) return;
   if (!row) fail_unknown(node, c.opset_);
   row->import(c);
 }

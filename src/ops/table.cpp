@@ -8,6 +8,7 @@
 #include "ops/contraction.h"
 #include "ops/control.h"
 #include "ops/conv.h"
+#include "ops/custom.h"
 #include "ops/detection.h"
 #include "ops/gather.h"
 #include "ops/movement.h"
@@ -384,6 +385,8 @@ const OpInfo kRows[] = {
      .reference = reference_recurrent,
      .samples = samples_recurrent,
      .cost = cost_recurrent},
+    // ---- the host program's own ----
+    {.name = Custom::kName, .infer = infer_custom, .reference = reference_custom, .pure = false},
 };
 
 template <size_t... I>
