@@ -1,0 +1,104 @@
+// Every sample of the op table: types and symbolic shape rules hold for what the reference makes,
+// costs can be told, text is read back, and an epilogue does what its steps do as ops of their own.
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "compare.h"
+#include "ops/interpreter.h"
+#include "ops/table.h"
+#include "passes/pipeline.h"
+
+namespace vitrify {
+namespace {
+
+enum class Known { kShapes, kRanks, kNothing };
+
+/// One op as a graph, its inputs typed with as much as `known` says.
+Graph graph_of(const Sample& sample, Known known) {
+  GraphBuilder b = make_builder();
+  std::vector<ValueId> inputs;
+  for (size_t i = 0; i < sample.inputs.size(); ++i) {
+    if (!sample.inputs[i].defined()) {
+      inputs.push_back({});
+      continue;
+    }
+    Type type = sample.inputs[i].type();
+    for (size_t a = 0; known == Known::kRanks && a < type.shape->size(); ++a)
+      (*type.shape)[a] = Dim::symbol(cat("d", i, "_", a));
+    if (known == Known::kNothing) type.shape.reset();
+    inputs.push_back(b.input(cat("x", i), type));
+  }
+  ValueId y = b.add(sample.op, inputs, {}, sample.outputs);
+  for (int o = 0; o < sample.outputs; ++o) b.output(cat("y", o), {y.node, o});
+  return b.finish();
+}
+
+std::vector<Value> run(const Graph& graph, const Sample& sample) {
+  std::vector<Value> values;
+  for (const Tensor& t : sample.inputs)
+    if (t.defined()) values.emplace_back(t);
+  return interpret(graph, values);
+}
+
+void check_cost(const OpInfo& info, const Sample& sample, const std::vector<Value>& results) {
+  std::vector<Dims> in, out;
+  for (const Tensor& t : sample.inputs) in.push_back(t.dims());
+  for (const Value& v : results) out.push_back(v.tensor.dims());
+  Cost cost = info.cost(sample.op, in, out);
+  EXPECT_GE(cost.flops, 0);
+  EXPECT_GE(cost.bytes, 0);
+}
+
+/// The body's steps as ops; only bodies of one result can be split.
+void check_split(const Graph& graph, const Sample& sample, const std::vector<Value>& fused) {
+  const Body* body = sample.op.body();
+  if (!body || body->empty() || body->results().size() > 1) return;
+  Graph split = split_nodes(graph, [](const Node&) { return true; });
+  bool half = bit_width(sample.inputs[0].dtype()) == 16;  // split rounds between the steps
+  EXPECT_EQ(difference(run(split, sample), fused, half ? 2e-2 : 1e-6, half ? 1 : 0), "");
+}
+
+void check_sample(const OpInfo& info, const Sample& sample) {
+  Graph graph = graph_of(sample, Known::kShapes);
+  std::vector<Value> results = run(graph, sample);
+  for (Known known : {Known::kRanks, Known::kNothing}) {
+    std::vector<Value> again = run(graph_of(sample, known), sample);
+    EXPECT_EQ(info.pure ? difference(again, results, 0) : "", "") << "with fewer types known";
+  }
+  if (info.cost) check_cost(info, sample, results);
+  check_split(graph, sample, results);
+}
+
+class OpSamples : public testing::TestWithParam<size_t> {};
+
+const OpInfo* row(size_t index) {
+  try {
+    return &op_info(index);
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
+TEST_P(OpSamples, Hold) {
+  const OpInfo& info = *row(GetParam());
+  int number = 0;
+  for (const Sample& sample : info.samples(1)) {
+    SCOPED_TRACE(cat(info.name, " sample ", number++, ": ", sample.op.label()));
+    EXPECT_NO_THROW(check_sample(info, sample));
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(number, 0);
+}
+
+std::vector<size_t> with_samples() {
+  std::vector<size_t> indices;
+  for (size_t i = 0; i < op_count(); ++i)
+    if (row(i) && row(i)->samples) indices.push_back(i);
+  return indices;
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, OpSamples, testing::ValuesIn(with_samples()),
+                         [](const auto& info) { return std::string(row(info.param)->name); });
+
+}  // namespace
+}  // namespace vitrify
