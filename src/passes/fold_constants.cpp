@@ -46,25 +46,33 @@ bool within_budget(const Graph& graph, const Node& n, int64_t* budget) {
   return true;
 }
 
+/// What is known symbolically is a list of elements; the node's own extents go on top.
 ValueId fold_fact(GraphBuilder& b, const Node& n) {
-  bool scalar = n.types[0].has_rank() && n.types[0].shape->empty();
+  const Type& type = n.types[0];
   std::vector<int64_t> numbers;
   for (const Dim& d : *n.facts[0]) {
     if (!d.is_constant()) {
-      ValueId v = b.add(DimsValue{*n.facts[0], scalar}, {}, n.origins);
-      return n.types[0].dtype == DType::kInt64 ? v : b.add(Cast{n.types[0].dtype}, {v}, n.origins);
+      ValueId v = b.add(DimsValue{*n.facts[0], type.shape->empty()}, {}, n.origins);
+      if (type.shape->size() > 1) v = b.add(Reshape{.shape = *type.shape}, {v}, n.origins);
+      return type.dtype == DType::kInt64 ? v : b.add(Cast{type.dtype}, {v}, n.origins);
     }
     numbers.push_back(d.value());
   }
-  Tensor t(n.types[0].dtype, scalar ? Dims{} : Dims{int64_t(numbers.size())});
+  Tensor t(type.dtype, type.dims());
   for (size_t i = 0; i < numbers.size(); ++i) set_int(t, int64_t(i), numbers[i]);
   return b.constant(std::move(t));
 }
 
-bool has_fact(const Node& n) {
+/// Already the form that `fold_fact` gives.
+bool after_dims(const GraphBuilder& b, const Node& n) {
+  return n.op.is<Reshape>() && b.node(n.inputs[0]).op.is<DimsValue>();
+}
+
+bool has_fact(const GraphBuilder& b, const Node& n) {
   bool integer = n.types[0].dtype == DType::kInt64 || n.types[0].dtype == DType::kInt32;
-  return n.types.size() == 1 && integer && n.facts[0] && n.types[0].has_rank() &&
-         !n.op.is<DimsValue>() && !(n.op.is<Cast>() && n.types[0].dtype == DType::kInt32);
+  return n.types.size() == 1 && integer && n.facts[0] && n.types[0].is_static() &&
+         element_count(n.types[0].dims()) == int64_t(n.facts[0]->size()) && !n.op.is<DimsValue>() &&
+         !after_dims(b, n) && !(n.op.is<Cast>() && n.types[0].dtype == DType::kInt32);
 }
 
 }  // namespace
@@ -78,7 +86,7 @@ static Graph fold(const Graph& graph, const PassContext& context, bool early) {
         ValueId v = map.at({index, 0});
         const Node n = b.node(v);
         if (n.op.is<Constant>() || n.types.empty()) return;
-        if (has_fact(n)) {
+        if (has_fact(b, n)) {
           map[{index, 0}] = fold_fact(b, n);
           return;
         }
