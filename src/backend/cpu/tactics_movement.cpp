@@ -1,0 +1,398 @@
+// Tactics that move data: transpose, slice, concat, expand, reshape, pad, gather and resize.
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/families.h"
+#include "backend/cpu/kernels/strided_copy.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "ops/resize.h"
+
+namespace vitrify::cpu {
+
+namespace {
+
+/// Bytes of an element that a copy can move, or 0.
+int64_t movable(DType dtype) {
+  return dtype == DType::kString || is_sub_byte(dtype) || dtype == DType::kUndefined
+             ? 0
+             : bit_width(dtype) / 8;
+}
+
+Refusal moves(const NodeView& n) {
+  if (!movable(n.outputs[0].dtype)) return cat("elements of type ", name(n.outputs[0].dtype));
+  for (const Type& t : n.inputs)
+    if (t.is_tensor() && !t.has_rank()) return "an operand's rank is unknown";
+  return n.outputs[0].has_rank() ? "" : "the result's rank is unknown";
+}
+
+bool takes_any(const NodeView&, const Config&, int32_t, const Ints&) { return true; }
+bool takes_data(const NodeView&, const Config&, int32_t input, const Ints&) { return input == 0; }
+
+/// One copy from an operand into a box of the result.
+struct Piece {
+  CopyPlan plan;
+  int64_t to_offset = 0, from_offset = 0;  ///< elements
+};
+struct Copies {
+  std::vector<Piece> pieces;  ///< by input
+  CopyPlan fill;              ///< of a pad: the whole result first
+};
+
+void copies_run(const TacticState& bound, const RunCall& call) {
+  const auto& c = *static_cast<const Copies*>(bound.get());
+  for (size_t i = 0; i < c.pieces.size(); ++i) {
+    const Piece& p = c.pieces[i];
+    strided_copy(p.plan, call.outputs[0].data + p.to_offset * p.plan.element,
+                 call.inputs[i].data + p.from_offset * p.plan.element, call.max_threads);
+  }
+}
+
+int64_t element_of(const BoundNode& n) { return movable(n.output_types[0].dtype); }
+
+TacticState transpose_bind(const TacticState&, const BoundNode& n) {
+  auto c = std::make_shared<Copies>();
+  Dims from;
+  for (int64_t a : n.op.as<Transpose>()->permutation)
+    from.push_back(n.inputs[0].strides[size_t(a)]);
+  c->pieces.push_back({plan_copy(element_of(n), n.outputs[0].dims, n.outputs[0].strides, from)});
+  return c;
+}
+
+TacticState concat_bind(const TacticState&, const BoundNode& n) {
+  auto c = std::make_shared<Copies>();
+  int64_t rank = int64_t(n.outputs[0].dims.size()), axis = n.op.as<Concat>()->axis, at = 0;
+  if (axis < 0) axis += rank;
+  for (const Extents& x : n.inputs) {
+    c->pieces.push_back({plan_copy(element_of(n), x.dims, n.outputs[0].strides, x.strides),
+                         at * n.outputs[0].strides[size_t(axis)]});
+    at += x.dims[size_t(axis)];
+  }
+  return c;
+}
+
+TacticState slice_bind(const TacticState&, const BoundNode& n) {
+  const auto& op = *n.op.as<Slice>();
+  Piece p;
+  Dims from = n.inputs[0].strides;
+  for (size_t i = 0; i < op.axes.size(); ++i) {
+    auto axis = size_t(op.axes[i] < 0 ? op.axes[i] + int64_t(from.size()) : op.axes[i]);
+    p.from_offset += n.dim(op.begins[i]) * n.inputs[0].strides[axis];
+    from[axis] *= op.steps.empty() ? 1 : op.steps[i];
+  }
+  if (element_count(n.outputs[0].dims) == 0) p.from_offset = 0;
+  p.plan = plan_copy(element_of(n), n.outputs[0].dims, n.outputs[0].strides, from);
+  auto c = std::make_shared<Copies>();
+  c->pieces.push_back(std::move(p));
+  return c;
+}
+
+TacticState expand_bind(const TacticState&, const BoundNode& n) {
+  const Extents &x = n.inputs[0], &y = n.outputs[0];
+  Dims from(y.dims.size(), 0);
+  size_t skip = y.dims.size() - x.dims.size();
+  for (size_t a = 0; a < x.dims.size(); ++a)
+    if (x.dims[a] == y.dims[skip + a] && x.dims[a] != 1) from[skip + a] = x.strides[a];
+  auto c = std::make_shared<Copies>();
+  c->pieces.push_back({plan_copy(element_of(n), y.dims, y.strides, from)});
+  return c;
+}
+
+/// The same bytes under other extents: both sides are dense.
+TacticState reshape_bind(const TacticState&, const BoundNode& n) {
+  int64_t count = element_count(n.outputs[0].dims);
+  require(count == element_count(n.inputs[0].dims), "cannot reshape ", str(n.inputs[0].dims),
+          " to ", str(n.outputs[0].dims));
+  auto c = std::make_shared<Copies>();
+  c->pieces.push_back({plan_copy(element_of(n), {count}, {1}, {1})});
+  return c;
+}
+
+Refusal static_reshape(const NodeView& n) {
+  if (n.op.is<Reshape>() && n.inputs.size() > 1) return "the shape is known only while running";
+  return moves(n);
+}
+Refusal static_expand(const NodeView& n) {
+  return n.inputs.size() > 1 ? "the shape is known only while running" : moves(n);
+}
+
+// ---- pad ----
+
+Refusal pad_supports(const NodeView& n) {
+  const auto& op = *n.op.as<Pad>();
+  if (op.mode != Pad::Mode::kConstant) return "only padding with a constant";
+  if (n.inputs.size() > 2) return "the pads are known only while running";
+  return moves(n);
+}
+
+TacticState pad_bind(const TacticState&, const BoundNode& n) {
+  const auto& op = *n.op.as<Pad>();
+  const Extents &x = n.inputs[0], &y = n.outputs[0];
+  size_t rank = x.dims.size();
+  auto c = std::make_shared<Copies>();
+  Piece p;
+  Dims box = x.dims;
+  for (size_t a = 0; a < rank; ++a) {
+    int64_t begin = n.dim(op.pads[a]), end = n.dim(op.pads[a + rank]);
+    p.to_offset += std::max<int64_t>(0, begin) * y.strides[a];
+    p.from_offset += std::max<int64_t>(0, -begin) * x.strides[a];
+    box[a] =
+        std::max<int64_t>(0, x.dims[a] + std::min<int64_t>(0, begin) + std::min<int64_t>(0, end));
+  }
+  if (element_count(box) == 0) p.to_offset = p.from_offset = 0;
+  p.plan = plan_copy(element_of(n), box, y.strides, x.strides);
+  c->pieces.push_back(std::move(p));
+  c->fill = plan_copy(element_of(n), y.dims, y.strides, Dims(rank, 0));
+  return c;
+}
+
+void pad_run(const TacticState& bound, const RunCall& call) {
+  const auto& c = *static_cast<const Copies*>(bound.get());
+  static constexpr std::byte kZero[16] = {};
+  bool given = call.inputs.size() > 1 && call.inputs[1].data;
+  strided_copy(c.fill, call.outputs[0].data, given ? call.inputs[1].data : kZero, call.max_threads);
+  const Piece& p = c.pieces[0];
+  strided_copy(p.plan, call.outputs[0].data + p.to_offset * p.plan.element,
+               call.inputs[0].data + p.from_offset * p.plan.element, call.max_threads);
+}
+
+// ---- gather ----
+
+Refusal gather_supports(const NodeView& n) {
+  DType t = n.inputs[1].dtype;
+  if (t != DType::kInt64 && t != DType::kInt32) return "indices are not i32 or i64";
+  return moves(n);
+}
+
+struct GatherBound {
+  int64_t outer, extent, count, block;  ///< block in bytes
+  bool wide;
+};
+
+TacticState gather_bind(const TacticState&, const BoundNode& n) {
+  const Dims& x = n.inputs[0].dims;
+  int64_t axis = n.op.as<Gather>()->axis;
+  if (axis < 0) axis += int64_t(x.size());
+  CHECK(axis >= 0 && axis < int64_t(x.size()));
+  auto product = [&](size_t from, size_t to) {
+    int64_t p = 1;
+    for (size_t a = from; a < to; ++a) p *= x[a];
+    return p;
+  };
+  return std::make_shared<GatherBound>(
+      GatherBound{product(0, size_t(axis)), x[size_t(axis)], element_count(n.inputs[1].dims),
+                  product(size_t(axis) + 1, x.size()) * element_of(n),
+                  n.input_types[1].dtype == DType::kInt64});
+}
+
+void gather_run(const TacticState& bound, const RunCall& call) {
+  const auto& g = *static_cast<const GatherBound*>(bound.get());
+  auto index = [&](int64_t i) {
+    int64_t v = g.wide ? call.inputs[1].as<int64_t>()[i] : call.inputs[1].as<int32_t>()[i];
+    return v < 0 ? v + g.extent : v;
+  };
+  for (int64_t i = 0; i < g.count; ++i)
+    if (index(i) < 0 || index(i) >= g.extent) {
+      if (call.error) *call.error = "gather: an index is out of range";
+      return;
+    }
+  int64_t grain = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, g.block)),
+          rows = g.outer * g.count;
+  parallel_for((rows + grain - 1) / grain, call.max_threads, [&](int64_t task) {
+    for (int64_t r = task * grain; r < std::min(rows, (task + 1) * grain); ++r)
+      std::memcpy(call.outputs[0].data + r * g.block,
+                  call.inputs[0].data + (r / g.count * g.extent + index(r % g.count)) * g.block,
+                  size_t(g.block));
+  });
+}
+
+// ---- resize: channels last, along two axes ----
+
+constexpr int kScales = 2, kSizes = 3;
+
+Refusal resize_supports(const NodeView& n) {
+  const auto& op = *n.op.as<Resize>();
+  if (n.outputs[0].dtype != DType::kFloat32) return "not f32";
+  if (!n.outputs[0].has_rank() || n.outputs[0].shape->size() != 4) return "only for four axes";
+  if (op.coordinates == Resize::Coordinates::kTfCropAndResize)
+    return "cropping needs the region of interest";
+  Ints axes = op.axes;
+  std::sort(axes.begin(), axes.end());
+  bool all = axes.empty() || axes == Ints{0, 1, 2, 3};
+  if (!all && axes != Ints{1, 2}) return "only along axes 1 and 2";
+  bool has_sizes = n.inputs.size() > kSizes && n.inputs[kSizes].is_tensor();
+  if (!has_sizes && (n.inputs.size() <= kScales || !n.constants[kScales]))
+    return "the scales are not constant";
+  if (has_sizes && !n.facts[kSizes]) return "the sizes are known only while running";
+  if (has_sizes && op.aspect != Resize::Aspect::kStretch) return "the aspect ratio is kept";
+  if (all && !has_sizes)
+    for (int64_t outer : {0, 3})
+      if (auto at = axes.empty() ? size_t(outer)
+                                 : size_t(std::find(op.axes.begin(), op.axes.end(), outer) -
+                                          op.axes.begin());
+          double_at(*n.constants[kScales], int64_t(at)) != 1)
+        return "batch or channels are scaled";
+  if (all && has_sizes) return "sizes of all axes";
+  return {};
+}
+
+/// The scales of axes 1 and 2 (0: follow from the sizes).
+std::vector<std::byte> resize_prepare(const NodeView& n, const Config&) {
+  std::vector<std::byte> bytes(2 * sizeof(double));
+  const auto& op = *n.op.as<Resize>();
+  bool has_sizes = n.inputs.size() > kSizes && n.inputs[kSizes].is_tensor();
+  for (int64_t a = 1; a <= 2; ++a) {
+    size_t at = op.axes.empty()
+                    ? size_t(a)
+                    : size_t(std::find(op.axes.begin(), op.axes.end(), a) - op.axes.begin());
+    double scale = has_sizes ? 0 : double_at(*n.constants[kScales], int64_t(at));
+    std::memcpy(bytes.data() + size_t(a - 1) * sizeof scale, &scale, sizeof scale);
+  }
+  return bytes;
+}
+
+struct Scales {
+  double of[2];
+};
+TacticState resize_load(const Op&, const Config&, std::span<const std::byte> bytes) {
+  require(bytes.size() == sizeof(Scales), "a resize's scales are damaged");
+  auto s = std::make_shared<Scales>();
+  std::memcpy(s.get(), bytes.data(), sizeof(Scales));
+  for (double v : s->of) require(v >= 0 && v < 1e6, "a resize's scale is absurd");
+  return s;
+}
+
+/// Taps of one axis, clamped, with float weights.
+struct Taps {
+  int64_t taps = 1;
+  std::vector<int64_t> at;
+  std::vector<float> weight;
+};
+Taps make_taps(const ResizeAxis& axis) {
+  Taps t{axis.taps, {}, {}};
+  for (int64_t j = 0; j < axis.out; ++j)
+    for (int64_t k = 0; k < axis.taps; ++k) {
+      t.at.push_back(
+          std::clamp<int64_t>(axis.first[size_t(j)] + k, 0, std::max<int64_t>(0, axis.in - 1)));
+      t.weight.push_back(axis.weights.empty() ? 1 : float(axis.weights[size_t(j * axis.taps + k)]));
+    }
+  return t;
+}
+
+struct ResizeBound {
+  Taps y, x;
+  Extents in, out;
+};
+
+TacticState resize_bind(const TacticState& loaded, const BoundNode& n) {
+  const auto& scales = *static_cast<const Scales*>(loaded.get());
+  const auto& op = *n.op.as<Resize>();
+  auto bound = std::make_shared<ResizeBound>();
+  bound->in = n.inputs[0], bound->out = n.outputs[0];
+  for (size_t a = 1; a <= 2; ++a) {
+    int64_t in = n.inputs[0].dims[a], out = n.outputs[0].dims[a];
+    double scale = scales.of[a - 1] > 0 ? scales.of[a - 1] : in ? double(out) / double(in) : 1;
+    (a == 1 ? bound->y : bound->x) = make_taps(resize_axis(op, in, out, scale, 0, 1));
+  }
+  return bound;
+}
+
+void resize_pixel(const ResizeBound& b, const float* image, float* to, int64_t oy, int64_t ox) {
+  int64_t channels = b.out.dims[3];
+  bool first = true;
+  for (int64_t i = 0; i < b.y.taps; ++i)
+    for (int64_t j = 0; j < b.x.taps; ++j) {
+      auto at_y = size_t(oy * b.y.taps + i), at_x = size_t(ox * b.x.taps + j);
+      float w = b.y.weight[at_y] * b.x.weight[at_x];
+      const float* from = image + b.y.at[at_y] * b.in.strides[1] + b.x.at[at_x] * b.in.strides[2];
+      if (first && w == 1)
+        std::memcpy(to, from, size_t(channels) * 4);
+      else if (first)
+        for (int64_t c = 0; c < channels; ++c) to[c] = w * from[c];
+      else
+        for (int64_t c = 0; c < channels; ++c) to[c] += w * from[c];
+      first = false;
+    }
+}
+
+void resize_run(const TacticState& bound, const RunCall& call) {
+  const auto& b = *static_cast<const ResizeBound*>(bound.get());
+  int64_t height = b.out.dims[1], width = b.out.dims[2];
+  parallel_for(b.out.dims[0] * height, call.max_threads, [&](int64_t row) {
+    int64_t n = row / height, oy = row % height;
+    const float* image = call.inputs[0].as<float>() + n * b.in.strides[0];
+    float* to = call.outputs[0].as<float>() + n * b.out.strides[0] + oy * b.out.strides[1];
+    for (int64_t ox = 0; ox < width; ++ox)
+      resize_pixel(b, image, to + ox * b.out.strides[2], oy, ox);
+  });
+}
+
+constexpr uint32_t kAll = 0xFFFFFFFF;
+
+const Tactic kRows[] = {
+    {.name = "cpu.transpose",
+     .op = Transpose::kName,
+     .supports = moves,
+     .bind = transpose_bind,
+     .run = copies_run,
+     .strided_inputs = 1,
+     .strided_outputs = 1,
+     .takes_permuted = takes_any},
+    {.name = "cpu.concat",
+     .op = Concat::kName,
+     .supports = moves,
+     .bind = concat_bind,
+     .run = copies_run,
+     .strided_inputs = kAll,
+     .strided_outputs = 1,
+     .takes_permuted = takes_any},
+    {.name = "cpu.slice",
+     .op = Slice::kName,
+     .supports = moves,
+     .bind = slice_bind,
+     .run = copies_run,
+     .strided_inputs = 1,
+     .strided_outputs = 1,
+     .takes_permuted = takes_any},
+    {.name = "cpu.expand",
+     .op = Expand::kName,
+     .supports = static_expand,
+     .bind = expand_bind,
+     .run = copies_run,
+     .strided_inputs = 1,
+     .strided_outputs = 1,
+     .takes_permuted = takes_any},
+    {.name = "cpu.reshape",
+     .op = Reshape::kName,
+     .supports = static_reshape,
+     .bind = reshape_bind,
+     .run = copies_run},
+    {.name = "cpu.pad",
+     .op = Pad::kName,
+     .supports = pad_supports,
+     .bind = pad_bind,
+     .run = pad_run,
+     .strided_inputs = 1,
+     .strided_outputs = 1,
+     .takes_permuted = takes_data},
+    {.name = "cpu.gather",
+     .op = Gather::kName,
+     .supports = gather_supports,
+     .bind = gather_bind,
+     .run = gather_run},
+    {.name = "cpu.resize",
+     .op = Resize::kName,
+     .supports = resize_supports,
+     .prepare = resize_prepare,
+     .load = resize_load,
+     .bind = resize_bind,
+     .run = resize_run,
+     .strided_inputs = 1,
+     .strided_outputs = 1},
+};
+
+}  // namespace
+
+std::span<const Tactic> movement_tactics() { return kRows; }
+
+}  // namespace vitrify::cpu
