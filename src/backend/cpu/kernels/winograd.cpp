@@ -8,6 +8,7 @@
 #include "backend/cpu/kernels/winograd.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "backend/cpu/kernels/conv_algorithms.h"
@@ -26,23 +27,34 @@ constexpr int64_t kBlockFloats = 128 * 1024;  // V and M of one block: half of a
 constexpr int64_t kMinBlockTiles = 12;        // fewer would read the weights too often
 constexpr int64_t kManyBlocks = 4;
 
+/// G: a row (1, a, a^2) / product of (a - b) over the other points b for every point a of
+/// winograd-inl.h, and (0, 0, 1) for infinity.
+struct FilterTransform {
+  double g[6][3];
+};
+
+FilterTransform filter_transform(int tile) {
+  static constexpr double kPoints2[] = {0, 1, -1}, kPoints4[] = {0, 2.0 / 3, -2.0 / 3, 1.5, -1.5};
+  const double* point = tile == 2 ? kPoints2 : kPoints4;
+  FilterTransform transform;
+  for (int i = 0; i <= tile; ++i) {
+    double product = 1;
+    for (int j = 0; j <= tile; ++j) product *= i == j ? 1 : point[i] - point[j];
+    for (int k = 0; k < 3; ++k) transform.g[i][k] = std::pow(point[i], k) / product;
+  }
+  for (int k = 0; k < 3; ++k) transform.g[tile + 1][k] = k == 2;
+  return transform;
+}
+
 /// (G g G^T)[i][j] of one 3x3 filter, in double.
-void transform_filter(int tile, const float (&g)[9], float* out) {
-  static constexpr double kG2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-  static constexpr double kG4[6][3] = {{0.25, 0, 0},
-                                       {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                       {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                       {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                       {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                       {0, 0, 1}};
-  const auto* matrix = tile == 2 ? kG2 : kG4;
+void transform_filter(int tile, const FilterTransform& transform, const float (&g)[9], float* out) {
   const int t = tile + 2;
   for (int i = 0; i < t; ++i) {
     for (int j = 0; j < t; ++j) {
       double sum = 0;
       for (int a = 0; a < 3; ++a) {
         for (int b = 0; b < 3; ++b) {
-          sum += matrix[i][a] * matrix[j][b] * static_cast<double>(g[a * 3 + b]);
+          sum += transform.g[i][a] * transform.g[j][b] * static_cast<double>(g[a * 3 + b]);
         }
       }
       out[i * t + j] = static_cast<float>(sum);
@@ -153,6 +165,7 @@ void pack_winograd(Isa isa, int tile, const ConvSpec& spec, const void* w, float
   const Panels panels(isa, spec.out_channels);
   const int64_t each = point_floats(isa, spec);
   std::fill(out, out + packed_winograd_floats(isa, tile, spec), 0.0f);
+  const FilterTransform transform = filter_transform(tile);
   float filter[9], transformed[36];
   for (int64_t p = 0; p < panels.count(); ++p) {
     const int64_t begin = panels.begin(p), width = panels.width(p);
@@ -160,7 +173,7 @@ void pack_winograd(Isa isa, int tile, const ConvSpec& spec, const void* w, float
       for (int64_t c = 0; c < spec.in_channels; ++c) {
         const int64_t index = (begin + o) * spec.in_channels + c;
         std::memcpy(filter, static_cast<const std::byte*>(w) + index * 36, sizeof filter);
-        transform_filter(tile, filter, transformed);
+        transform_filter(tile, transform, filter, transformed);
         float* to = out + begin * spec.in_channels + c * width + o;
         for (int64_t i = 0; i < points(tile); ++i) to[i * each] = transformed[i];
       }
