@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "onnx/families.h"
 #include "onnx/importer.h"
+#include "ops/classic.h"
 #include "ops/contraction.h"
 
 namespace vitrify::onnx {
@@ -160,10 +161,13 @@ void import_einsum(NodeContext& c) {
   c.outputs({c.add(Einsum{equation}, c.inputs())});
 }
 
+void import_det(NodeContext& c) { c.outputs({c.add(make_classic("det"), {c.in(0)})}); }
+
 const ImportRow kRows[] = {
     {"", "MatMul", 1, import_matmul},
     {"", "Gemm", 1, import_gemm},
     {"", "Einsum", 12, import_einsum},
+    {"", "Det", 11, import_det},
 };
 
 }  // namespace

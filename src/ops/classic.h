@@ -19,6 +19,7 @@ struct ClassicRow {
 };
 
 // The families' tables.
+std::span<const ClassicRow> linear_classics();     // ops/linear.cpp
 std::span<const ClassicRow> vision_classics();     // ops/vision.cpp
 std::span<const ClassicRow> signal_classics();     // ops/signal.cpp
 std::span<const ClassicRow> attention_classics();  // ops/linear_attention.cpp
