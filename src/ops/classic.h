@@ -22,7 +22,6 @@ struct ClassicRow {
 std::span<const ClassicRow> linear_classics();     // ops/linear.cpp
 std::span<const ClassicRow> vision_classics();     // ops/vision.cpp
 std::span<const ClassicRow> signal_classics();     // ops/signal.cpp
-std::span<const ClassicRow> algebra_classics();    // ops/determinant.cpp
 std::span<const ClassicRow> attention_classics();  // ops/linear_attention.cpp
 std::span<const ClassicRow> text_classics();       // ops/text.cpp
 
