@@ -10,4 +10,10 @@ std::span<const ImportRow> ml_imports() { return {}; }
 
 // ----
 
+// misc
+
+std::span<const ImportRow> misc_imports() { return {}; }
+
+// ----
+
 }  // namespace vitrify::onnx
