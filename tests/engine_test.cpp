@@ -52,7 +52,7 @@ Graph branchy() {
   ValueId w = b.constant(ramp({6}), "w");
   ValueId a = b.add(Binary{BinaryKind::kAdd}, {x, w}, {"add_0"});
   ValueId r = b.add(Unary{UnaryKind::kRelu}, {a}, {"relu_0"});
-  ValueId flat = b.add(Unary{UnaryKind::kNeg}, {r}, {"flatten_0"});
+  ValueId flat = b.add(Reshape{shape({n(), 24})}, {r}, {"flatten_0"});
   ValueId m = b.add(Binary{BinaryKind::kMul}, {a, r}, {"mul_0"});
   b.output("flat", flat);
   b.output("product", m);

@@ -10,10 +10,4 @@ std::span<const ImportRow> ml_imports() { return {}; }
 
 // ----
 
-// misc
-
-std::span<const ImportRow> misc_imports() { return {}; }
-
-// ----
-
 }  // namespace vitrify::onnx

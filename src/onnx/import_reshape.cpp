@@ -54,8 +54,23 @@ void import_reshape(NodeContext& c) {
   c.outputs({c.add(Reshape{{}, allow_zero}, {x, shape})});
 }
 
+namespace {
+/// The product of extents [begin, end) of x, as i64[1].
+ValueId extent_product(NodeContext& c, ValueId x, int64_t begin, int64_t end) {
+  Reduce product{.kind = Reduce::Kind::kProd, .axes = {0}, .epilogue = {}};
+  return c.add(product, {c.add(ShapeOf{begin, end}, {x})});
+}
+}  // namespace
+
 void import_flatten(NodeContext& c) {
   ValueId x = c.in(0);
+  if (c.rank(x) < 0) {
+    int64_t axis = c.int_attribute("axis", 1);
+    ValueId shape =
+        c.add(Concat{0}, {extent_product(c, x, 0, axis), extent_product(c, x, axis, INT64_MAX)});
+    c.outputs({c.add(Reshape{{}, true}, {x, shape})});
+    return;
+  }
   int64_t rank = c.known_rank(x), axis = c.int_attribute("axis", 1);
   require(axis >= -rank && axis <= rank, "axis ", axis, " is out of range for rank ", rank);
   if (axis < 0) axis += rank;

@@ -125,17 +125,48 @@ void split_dynamic(NodeContext& c, ValueId x, int64_t axis, ValueId sizes, int64
   c.outputs(std::move(outputs));
 }
 
+/// How many even parts there are: as many as the node has outputs, or more by num_outputs.
+int64_t part_count(const NodeContext& c) {
+  auto outputs = int64_t(c.node().outputs.size());
+  int64_t count = c.int_attribute("num_outputs", outputs);
+  require(count >= outputs && count <= 1 << 20, "num_outputs is ", count, ", the node has ",
+          outputs, " outputs");
+  return count;
+}
+
+/// Even parts of an input of unknown rank: sizes are computed from its extent in the run. What goes
+/// past the end is cut off by the slices.
+ValueId even_sizes(NodeContext& c, ValueId x, int64_t axis, int64_t parts) {
+  ValueId extent = c.add(Gather{0}, {c.add(ShapeOf{}, {x}), c.constant(Tensor::ints({axis}))});
+  ValueId count = c.constant(Tensor::ints({parts}));
+  if (c.opset() >= 18)
+    extent = c.binary(BinaryKind::kAdd, extent, c.constant(Tensor::ints({parts - 1})));
+  ValueId part = c.binary(BinaryKind::kDiv, extent, count);
+  return c.add(Expand{{parts}}, {part});
+}
+
+void split_unranked(NodeContext& c, const Fact& sizes, ValueId sizes_input) {
+  ValueId x = c.in(0);
+  int64_t axis = c.int_attribute("axis", 0);
+  auto parts = int64_t(c.node().outputs.size());
+  if (!sizes_input.valid() && sizes) {
+    std::vector<int64_t> values;
+    for (const Dim& d : *sizes) values.push_back(d.value());
+    sizes_input = c.constant(Tensor::ints(values));
+  }
+  if (!sizes_input.valid()) sizes_input = even_sizes(c, x, axis, part_count(c));
+  split_dynamic(c, x, axis, sizes_input, parts);
+}
+
 void split(NodeContext& c, const Fact& sizes, ValueId sizes_input) {
   ValueId x = c.in(0);
+  if (c.rank(x) < 0) return split_unranked(c, sizes, sizes_input);
   int64_t axis = c.axis(c.int_attribute("axis", 0), c.known_rank(x));
   auto parts = int64_t(c.node().outputs.size());
   const Dim& extent = (*c.type(x).shape)[size_t(axis)];
   if (!sizes && sizes_input.valid()) return split_dynamic(c, x, axis, sizes_input, parts);
   if (!sizes) {
-    int64_t count = c.int_attribute("num_outputs", parts);
-    require(count >= parts && count <= 1 << 20, "num_outputs is ", count, ", the node has ", parts,
-            " outputs");
-    return split_at(c, x, axis, even_ends(c, extent, count));
+    return split_at(c, x, axis, even_ends(c, extent, part_count(c)));
   }
   if (!may_use_dims(c, x, *sizes)) return split_dynamic(c, x, axis, sizes_input, parts);
   split_at(c, x, axis, given_ends(extent, *sizes, parts));

@@ -150,6 +150,7 @@ class Pusher {
 
   bool transpose(const Transpose& t) {
     Pending x = get(node_->inputs[0]);
+    if (!b_->type(x.base).has_rank()) return false;
     Ints p = x.permutation.empty() ? identity(t.permutation.size()) : x.permutation;
     Ints composed = permute(p, t.permutation);
     if (is_identity(composed))

@@ -221,16 +221,23 @@ void Context::refresh_outputs() {
     output_capacity_[o] = bytes;
     ++generation_;
   }
-  if (active_->outputs_generation == generation_) return;
-  active_->outputs.assign(graph.outputs.size(), {});
+  // Of all shapes: going back to one that is known must not allocate.
+  for (auto& cached : cache_) point_outputs(*cached->plan, cached->binding);
+}
+
+/// Makes the binding's outputs views of the current output buffers.
+void Context::point_outputs(const LoadedPlan& plan, Binding& binding) const {
+  const Graph& graph = engine_->graph();
+  if (binding.outputs_generation == generation_) return;
+  binding.outputs.assign(graph.outputs.size(), {});
   for (size_t o = 0; o < graph.outputs.size(); ++o) {
-    const auto v = size_t(layout.flat(graph.outputs[o].value));
-    if (active_->values[v].known && layout.storage[v] != Storage::kDynamic &&
-        graph.type(graph.outputs[o].value).dtype != DType::kString)
-      active_->outputs[o] = Tensor::view(graph.type(graph.outputs[o].value).dtype,
-                                         active_->values[v].dims, output_memory_[o].get());
+    const auto v = size_t(plan.layout.flat(graph.outputs[o].value));
+    const DType dtype = graph.type(graph.outputs[o].value).dtype;
+    if (binding.values[v].known && plan.layout.storage[v] != Storage::kDynamic &&
+        dtype != DType::kString)
+      binding.outputs[o] = Tensor::view(dtype, binding.values[v].dims, output_memory_[o].get());
   }
-  active_->outputs_generation = generation_;
+  binding.outputs_generation = generation_;
 }
 
 const Value& Context::output(size_t i) const {

@@ -67,6 +67,7 @@ class Context {
   const LoadedPlan& choose_plan() const;
   void activate();
   void refresh_outputs();
+  void point_outputs(const LoadedPlan& plan, Binding& binding) const;
   void charge(int64_t bytes);
   void run_all(const RunOptions& options);
   void run_step(size_t s, const RunOptions& options);

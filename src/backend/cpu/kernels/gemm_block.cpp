@@ -85,11 +85,13 @@ HWY_INLINE void finish_vector(const Tile& t, Vec sum, float* c, const float* bia
   }
 }
 
-/// Rows x Vectors accumulators, in `Chains` copies so that at least 8 additions are independent.
+/// Rows x Vectors accumulators, in `Chains` copies where there are few, so that additions are
+/// independent. Their number depends on the rows alone: all columns of a row are summed in one
+/// order, and equal columns of B give equal results.
 template <int Rows, int Vectors>
 void run_tile(const Tile& t) {
   constexpr bool kPrefetch = Rows <= 4;  // few rows: B comes from memory and the tile waits for it
-  constexpr int kChains = Rows * Vectors >= 8 ? 1 : Rows * Vectors >= 4 ? 2 : 4;
+  constexpr int kChains = Rows == 1 ? 4 : Rows <= 3 ? 2 : 1;
   const Floats d;
   Vec sum[kChains][Rows][Vectors];
 #pragma GCC unroll 16
