@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
     vitrify::Engine engine = vitrify::Engine::load(argv[1]);
     vitrify::Context context(engine);
     std::vector<float> ones(3 * 224 * 224, 1.0f);
-    context.set_input(0, vitrify::Value::tensor<float>({1, 3, 224, 224}, ones));
+    context.set_input("x", vitrify::Value::tensor<float>({1, 3, 224, 224}, ones));
     context.run();
     auto scores = context.output(0).data<float>();
     for (size_t i = 0; i < scores.size() && i < 5; ++i) std::printf("%g\n", double(scores[i]));
