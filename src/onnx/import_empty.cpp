@@ -4,9 +4,6 @@
 
 namespace vitrify::onnx {
 
-// ml
-
-std::span<const ImportRow> ml_imports() { return {}; }
 
 // ----
 

@@ -24,6 +24,7 @@ std::span<const ClassicRow> vision_classics();     // ops/vision.cpp
 std::span<const ClassicRow> signal_classics();     // ops/signal.cpp
 std::span<const ClassicRow> attention_classics();  // ops/linear_attention.cpp
 std::span<const ClassicRow> text_classics();       // ops/text.cpp
+std::span<const ClassicRow> ml_classics();         // ops/ml.cpp
 
 /// The row; user error when there is none.
 const ClassicRow& classic_row(const Op& op);
