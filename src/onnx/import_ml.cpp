@@ -22,7 +22,6 @@ Tensor strings_tensor(std::vector<std::string> values) {
   auto count = int64_t(values.size());
   return Tensor::strings({count}, std::move(values));
 }
-ValueId add(NodeContext& c, ValueId a, ValueId b) { return c.binary(BinaryKind::kAdd, a, b); }
 ValueId mul(NodeContext& c, ValueId a, ValueId b) { return c.binary(BinaryKind::kMul, a, b); }
 ValueId float_input(NodeContext& c, int i = 0) { return c.cast(c.in(i), DType::kFloat32); }
 }  // namespace
@@ -195,95 +194,6 @@ void import_label_encoder(NodeContext& c) {
   c.outputs({map_labels(c, std::move(keys), std::move(values), std::move(otherwise))});
 }
 
-// ---- Linear models ----
-
-/// x · coefficientsᵀ + intercepts, [N, targets].
-ValueId linear_scores(NodeContext& c, int64_t targets) {
-  ValueId x = float_input(c);
-  std::vector<double> coefficients = c.floats_attribute("coefficients");
-  require(targets > 0 && !coefficients.empty() && int64_t(coefficients.size()) % targets == 0,
-          "the number of coefficients does not fit ", targets, " targets");
-  if (c.known_rank(x) == 1) x = c.add(Unsqueeze{{0}}, {x});
-  Tensor weights =
-      floats_tensor(coefficients).reshaped({targets, int64_t(coefficients.size()) / targets});
-  ValueId y = c.add(MatMul{false, true, {}}, {x, c.constant(std::move(weights))});
-  std::vector<double> intercepts = c.floats_attribute("intercepts");
-  return intercepts.empty() ? y : add(c, y, c.constant(floats_tensor(intercepts)));
-}
-
-void import_linear_regressor(NodeContext& c) {
-  c.outputs({post_transform(c, linear_scores(c, c.int_attribute("targets", 1)))});
-}
-
-/// One score for two classes: its sign decides, and the scores are those of both.
-void binary_linear_classifier(NodeContext& c, Tensor labels, ValueId score) {
-  ValueId positive = c.binary(BinaryKind::kGreater, score, c.scalar(0, DType::kFloat32));
-  ValueId index = c.add(Squeeze{{1}}, {c.cast(positive, DType::kInt64)});
-  if (c.string_attribute("post_transform", "NONE") == "LOGISTIC")
-    score = c.unary(UnaryKind::kSigmoid, score);
-  ValueId other = c.binary(BinaryKind::kSub, c.scalar(1, DType::kFloat32), score);
-  c.outputs({pick_labels(c, std::move(labels), index), c.add(Concat{1}, {other, score})});
-}
-
-void import_linear_classifier(NodeContext& c) {
-  Tensor labels = class_labels(c, "classlabels_ints");
-  auto targets = int64_t(c.floats_attribute("intercepts").size());
-  if (targets == 0) targets = labels.size();
-  ValueId scores = linear_scores(c, targets);
-  if (targets == 1 && labels.size() == 2)
-    return binary_linear_classifier(c, std::move(labels), scores);
-  require(targets == labels.size(), "expects one set of coefficients a class");
-  ValueId best = c.add(ArgReduce{.max = true, .axis = 1, .keepdims = false}, {scores});
-  c.outputs({pick_labels(c, std::move(labels), best), post_transform(c, scores)});
-}
-
-// ---- Support vectors ----
-
-/// The kernel of x [N, F] with each support vector [S, F]: [N, S].
-ValueId support_kernel(NodeContext& c, ValueId x, Tensor vectors) {
-  std::vector<double> p = c.floats_attribute("kernel_params");
-  p.resize(3);
-  auto scalar = [&](double v) { return c.scalar(v, DType::kFloat32); };
-  std::string kind = c.string_attribute("kernel_type", "LINEAR");
-  ValueId sv = c.constant(std::move(vectors));
-  ValueId dot = c.add(MatMul{false, true, {}}, {x, sv});
-  if (kind == "LINEAR") return dot;
-  if (kind == "RBF") {  // exp(-gamma |x - v|²)
-    ValueId gap = c.binary(BinaryKind::kSub, c.add(Unsqueeze{{1}}, {x}), sv);
-    ValueId distance = c.add(
-        Reduce{.kind = Reduce::Kind::kSumSquare, .axes = {2}, .keepdims = false, .epilogue = {}},
-        {gap});
-    return c.unary(UnaryKind::kExp, mul(c, distance, scalar(-p[0])));
-  }
-  ValueId affine = add(c, mul(c, dot, scalar(p[0])), scalar(p[1]));
-  if (kind == "POLY") return c.binary(BinaryKind::kPow, affine, scalar(p[2]));
-  require(kind == "SIGMOID", "unknown kernel_type '", kind, "'");
-  return c.unary(UnaryKind::kTanh, affine);
-}
-
-void import_svm_regressor(NodeContext& c) {
-  std::vector<double> coefficients = c.floats_attribute("coefficients"),
-                      vectors = c.floats_attribute("support_vectors"),
-                      rho = c.floats_attribute("rho");
-  int64_t count = c.int_attribute("n_supports", 0);
-  ValueId x = float_input(c);
-  require(!coefficients.empty() && rho.size() <= 1, "the coefficients are missing");
-  ValueId kernel = x;
-  if (count > 0) {
-    require(int64_t(coefficients.size()) == count && int64_t(vectors.size()) % count == 0,
-            "support_vectors and coefficients do not fit n_supports");
-    kernel = support_kernel(
-        c, x, floats_tensor(vectors).reshaped({count, int64_t(vectors.size()) / count}));
-  }
-  Tensor column = floats_tensor(coefficients).reshaped({int64_t(coefficients.size()), 1});
-  ValueId y = c.add(MatMul{}, {kernel, c.constant(std::move(column))});
-  if (!rho.empty()) y = add(c, y, c.scalar(rho[0], DType::kFloat32));
-  if (c.int_attribute("one_class", 0) == 0) return c.outputs({post_transform(c, y)});
-  ValueId inside = c.binary(BinaryKind::kGreater, y, c.scalar(0, DType::kFloat32));
-  c.outputs(
-      {c.add(Select{}, {inside, c.scalar(1, DType::kFloat32), c.scalar(-1, DType::kFloat32)})});
-}
-
 constexpr ImportRow kRows[] = {
     {kMlDomain, "ArrayFeatureExtractor", 1, import_array_feature_extractor},
     {kMlDomain, "Binarizer", 1, import_binarizer},
@@ -292,18 +202,14 @@ constexpr ImportRow kRows[] = {
     {kMlDomain, "Imputer", 1, import_imputer},
     {kMlDomain, "LabelEncoder", 1, import_label_encoder_1},
     {kMlDomain, "LabelEncoder", 2, import_label_encoder},
-    {kMlDomain, "LinearClassifier", 1, import_linear_classifier},
-    {kMlDomain, "LinearRegressor", 1, import_linear_regressor},
     {kMlDomain, "Normalizer", 1, import_normalizer},
     {kMlDomain, "OneHotEncoder", 1, import_one_hot_encoder},
-    {kMlDomain, "SVMRegressor", 1, import_svm_regressor},
     {kMlDomain, "Scaler", 1, import_scaler},
 };
 
 std::vector<ImportRow> make_rows() {
   std::vector<ImportRow> rows(std::begin(kRows), std::end(kRows));
-  auto trees = tree_rows();
-  rows.insert(rows.end(), trees.begin(), trees.end());
+  for (auto more : {linear_rows(), tree_rows()}) rows.insert(rows.end(), more.begin(), more.end());
   return rows;
 }
 
