@@ -101,10 +101,11 @@ void fill_from_band(const void* ctx, int64_t row0, int64_t rows, int64_t tap0, i
     const int64_t line =
         tap_row / s.kernel[1] * band.in_rows + tap_row % s.kernel[1] * s.dilation[1];
     const float* start = source.data + line * band.line + tw * s.dilation[2] * s.in_channels;
-    int64_t oh = row0 / width, ow = row0 % width;
-    for (int64_t r = 0; r < rows; ++r) {
-      table[t * rows + r] = start + oh * s.stride[1] * band.line + ow * s.stride[2] * s.in_channels;
-      if (++ow == width) ow = 0, ++oh;
+    const int64_t step = s.stride[2] * s.in_channels;
+    for (int64_t r = 0, oh = row0 / width, ow = row0 % width; r < rows; ++oh, ow = 0) {
+      const float* at = start + oh * s.stride[1] * band.line + ow * step;
+      const int64_t end = std::min(rows, r + width - ow);
+      for (; r < end; ++r, at += step) table[t * rows + r] = at;
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "backend/cpu/kernels/conv_algorithms.h"
+#include "backend/cpu/kernels/depthwise_block.h"
 #include "backend/cpu/kernels/gemm_panels.h"
 #include "backend/cpu/kernels/slots.h"
 #include "backend/cpu/simd.h"
@@ -18,26 +19,13 @@
 #include "hwy/foreach_target.h"
 //
 #include "backend/cpu/kernels/conv_finish-inl.h"
+#include "backend/cpu/kernels/depthwise_block-inl.h"
 #include "hwy/highway.h"
 
 #ifndef VITRIFY_KERNELS_DEPTHWISE_ONCE
 #define VITRIFY_KERNELS_DEPTHWISE_ONCE
 namespace vitrify::cpu {
 namespace {
-
-constexpr int kMaxPixels = 8;
-constexpr int kMaxColumns = (kMaxPixels - 1) * 2 + 5;
-constexpr int64_t kMaxLines = 16;  // kernel rows of the fast path
-
-/// One block of pixels for the fast path: the input columns under it, in every kernel row that
-/// meets the input.
-struct PixelBlock {
-  const float* column[kMaxLines * kMaxColumns];  // [line][column]
-  int64_t tap[kMaxLines];                        // index of the line's first tap
-  int64_t lines = 0, columns = 0;
-  int64_t pixel = 0;       // first output pixel
-  int64_t c0 = 0, c1 = 0;  // channels; c0 is a multiple of the lanes
-};
 
 /// A task: output rows (n * OD + od) * OH + oh in [row0, row1) of channels [c0, c1).
 struct DepthwiseTask {
@@ -55,61 +43,6 @@ namespace {
 HWY_INLINE Vec load_channels(const float* p, int64_t n) {
   return n == kLanes ? hn::LoadU(Floats(), p) : load_partial(p, n);
 }
-
-// Channel vectors at a time: two share the addresses of their inputs where registers allow.
-constexpr int kPair = HWY_TARGET == HWY_AVX3 ? 2 : 1;
-
-/// Pixels x Vectors of channels: every input vector is loaded once a line. columns[i] + c is where
-/// the channels of input column i are; sums[pixel][Vectors][lane].
-template <int Pixels, int Width, int Stride, int Vectors>
-void run_vectors(const PixelBlock& block, const float* const* columns, int64_t c,
-                 const float* weights, int64_t weights_step, float* sums) {
-  constexpr int kColumns = (Pixels - 1) * Stride + Width;
-  const Floats d;
-  Vec sum[Pixels][Vectors];
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[p][v] = hn::Zero(d);
-  }
-  for (int64_t line = 0; line < block.lines; ++line) {
-    const float* const* column = columns + line * kColumns;
-    const float* w = weights + block.tap[line] * kLanes;
-    Vec tap[Width][Vectors];
-#pragma GCC unroll 8
-    for (int t = 0; t < Width; ++t) {
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) tap[t][v] = hn::LoadU(d, w + v * weights_step + t * kLanes);
-    }
-#pragma GCC unroll 32
-    for (int i = 0; i < kColumns; ++i) {
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) {
-        const Vec x = hn::LoadU(d, column[i] + c + v * kLanes);
-#pragma GCC unroll 8
-        for (int t = 0; t < Width; ++t) {
-          const int p = (i - t) / Stride;
-          if (i >= t && (i - t) % Stride == 0 && p < Pixels) {
-            sum[p][v] = hn::MulAdd(x, tap[t][v], sum[p][v]);
-          }
-        }
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) hn::Store(sum[p][v], d, sums + (p * Vectors + v) * kLanes);
-  }
-}
-
-using VectorFn = void (*)(const PixelBlock&, const float* const*, int64_t, const float*, int64_t,
-                          float*);
-
-/// The kernels for a number of pixels.
-struct VectorFns {
-  VectorFn pair, one;
-};
 
 /// The channels that do not fill a vector are copied out first.
 void run_tail(const PixelBlock& block, int64_t pixels, VectorFn run, int64_t c,
@@ -145,31 +78,6 @@ void run_block(const ConvArgs& a, const PixelBlock& block, int64_t pixels, const
   }
   if (c < block.c1) run_tail(block, pixels, run.one, c, weights, finish);
   finish.rows(block.pixel, pixels, block.c0, block.c1);
-}
-
-template <int Pixels, int Width, int Stride>
-constexpr VectorFns vectors_of() {
-  return {run_vectors<Pixels, Width, Stride, kPair>, run_vectors<Pixels, Width, Stride, 1>};
-}
-
-template <int Width, int Stride>
-const VectorFns& vectors_of_pixels(int64_t pixels) {
-  static constexpr VectorFns kFunctions[] = {
-      vectors_of<1, Width, Stride>(), vectors_of<2, Width, Stride>(),
-      vectors_of<3, Width, Stride>(), vectors_of<4, Width, Stride>(),
-      vectors_of<5, Width, Stride>(), vectors_of<6, Width, Stride>(),
-      vectors_of<7, Width, Stride>(), vectors_of<8, Width, Stride>()};
-  return kFunctions[pixels - 1];
-}
-
-const VectorFns& vector_functions(const ConvSpec& s, int64_t pixels) {
-  const int64_t width = s.kernel[2];
-  if (s.stride[2] == 2) {
-    return width == 3 ? vectors_of_pixels<3, 2>(pixels) : vectors_of_pixels<5, 2>(pixels);
-  }
-  return width == 3   ? vectors_of_pixels<3, 1>(pixels)
-         : width == 5 ? vectors_of_pixels<5, 1>(pixels)
-                      : vectors_of_pixels<7, 1>(pixels);
 }
 
 /// Any kernel: one pixel, one vector of channels at a time.
