@@ -287,6 +287,28 @@ TEST(Gemm, NanAndInfinitySpreadThroughZeros) {
   }
 }
 
+TEST(Gemm, EqualColumnsGiveEqualSums) {
+  Operands make;
+  for (const Isa isa : all_isas()) {
+    for (const int64_t m : {1, 2, 3, 7, 9, 13}) {
+      for (const int64_t n : {20, 72, 112, 200}) {
+        const int64_t k = 333;
+        const Buffer a = make.random(m * k), column = make.random(k), out(m * n);
+        const Buffer packed(packed_b_floats(isa, k, n));
+        pack_b(isa, k, n, column.get(), 1, 0, packed.get());
+        GemmArgs g;
+        g.isa = isa, g.m = m, g.n = n, g.k = k, g.a = a.get(), g.a_row_stride = k;
+        g.b = packed.get(), g.c = out.get(), g.c_row_stride = n;
+        gemm(g);
+        for (int64_t i = 0; i < m * n; ++i) {
+          ASSERT_EQ(out[i], out[i / n * n])
+              << isa_name(isa) << " m " << m << " n " << n << " at " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(Gemm, WorkspaceGrowsWithSizes) {
   for (const bool rows : {true, false}) {
     for (const Isa isa : all_isas()) {

@@ -98,7 +98,8 @@ void run_panel(const Product& p, const Panels& panels, int64_t panel, const Part
   const bool more = part.last && ((p.epilogue->activation != Activation::kNone && !tile.clip) ||
                                   p.epilogue->tile != nullptr);
   const int64_t vectors = panels.width(panel) / kLanes;
-  const int64_t tiles = div_up(part.rows, kTileRows[vectors]);
+  // By the widest panel, so that all columns of a row are summed in the same tile.
+  const int64_t tiles = div_up(part.rows, kTileRows[panels.width(0) / kLanes]);
   const int64_t least = part.rows / tiles, longer = part.rows % tiles;
   for (int64_t i = 0, r0 = 0; i < tiles; ++i) {
     const int rows = static_cast<int>(least + (i < longer));
