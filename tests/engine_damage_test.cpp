@@ -1,0 +1,210 @@
+// Damaged and hostile engine files: found by digests, and harmless when the digests are made to
+// fit.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "builder/builder.h"
+#include "ops/table.h"
+#include "runtime/context.h"
+#include "runtime/engine_generated.h"
+#include "runtime/engine_header.h"
+
+namespace vitrify {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+std::shared_ptr<const MappedFile> as_file(const Bytes& bytes) {
+  const int fd = memfd_create("engine", MFD_CLOEXEC);
+  CHECK(fd >= 0 && write(fd, bytes.data(), bytes.size()) == ssize_t(bytes.size()));
+  return MappedFile::from_descriptor(fd, "test.engine");
+}
+
+Tensor ramp(Dims dims, float start) {
+  Tensor t(DType::kFloat32, std::move(dims));
+  for (int64_t i = 0; i < t.size(); ++i) set_double(t, i, start + 0.37 * double(i % 29));
+  return t;
+}
+
+Shape shape(std::initializer_list<Dim> dims) { return dims; }
+
+/// A little of everything: packed weights, aliases, facts, a body, reference steps, strings.
+Graph sample_graph() {
+  GraphBuilder b = make_builder();
+  const Dim n = Dim::symbol("n");
+  ValueId x = b.input("x", Type::tensor(DType::kFloat32, shape({n, 3, 5, 4})));
+  Window window{{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+  ValueId y = b.add(Conv{window, 1}, {x, b.constant(ramp({4, 4, 3, 3}, -1))}, {"conv"});
+  ValueId z = b.add(Conv{window, 1}, {x, b.constant(ramp({2, 4, 3, 3}, -2))}, {"conv_2"});
+  ValueId c = b.add(Concat{3}, {y, z}, {"concat"});
+  ValueId s = b.add(Slice{{3}, {Dim(1)}, {Dim(3)}, {1}}, {c}, {"slice"});
+  ValueId flat = b.add(Reshape{shape({n, 90})}, {c}, {"flatten"});
+  ValueId top = b.add(TopK{-1, true, true}, {flat, b.constant(Tensor::ints({4}))}, {"topk"});
+  b.output("values", top);
+  b.output("picked", b.add(Gather{1}, {flat, b.constant(Tensor::ints({3, 1, 80}))}, {"gather"}));
+  b.output("mean", b.add(Reduce{Reduce::Kind::kMean, {1, 2}, false}, {s}, {"mean"}));
+  b.output("shape", b.add(ShapeOf{}, {flat}, {"shape"}));
+  b.output("where", b.add(NonZero{}, {b.add(Unary{UnaryKind::kRelu}, {y})}, {"nonzero"}));
+  return b.finish();
+}
+
+Bytes sample_engine() {
+  BuildOptions options;
+  options.timing = false;
+  options.passes.enabled = false;
+  options.profiles = {{{"x", {1, 3, 5, 4}, {2, 3, 5, 4}, {4, 3, 5, 4}}}};
+  const auto file = build_graph(sample_graph(), options).engine;
+  return {file->bytes().begin(), file->bytes().end()};
+}
+
+/// "" when loading is refused with a proper error, else what happened.
+std::string refusal(const Bytes& bytes) {
+  try {
+    load_engine(as_file(bytes));
+  } catch (const Error& e) {
+    return e.kind() == ErrorKind::kInternal ? cat("internal error: ", e.what()) : "";
+  }
+  return "was accepted";
+}
+
+TEST(EngineDamage, TheSampleItselfRuns) {
+  Context context(load_engine(as_file(sample_engine())));
+  context.set_input(0, ramp({2, 3, 5, 4}, -2)).check();
+  context.run().check();
+  EXPECT_EQ(context.output(0).tensor.dims(), (Dims{2, 4}));
+}
+
+TEST(EngineDamage, EveryFlippedBitIsRefused) {
+  Bytes bytes = sample_engine();
+  for (size_t i = 0; i < bytes.size(); ++i)
+    for (int bit = 0; bit < 8; ++bit) {
+      // All bits where the meaning is dense, one bit of each byte in long runs of zeros.
+      if (bytes[i] == std::byte(0) && bit != int(i % 8)) continue;
+      bytes[i] ^= std::byte(1 << bit);
+      ASSERT_EQ(refusal(bytes), "") << "bit " << bit << " of byte " << i;
+      bytes[i] ^= std::byte(1 << bit);
+    }
+}
+
+TEST(EngineDamage, EveryTruncationIsRefused) {
+  const Bytes bytes = sample_engine();
+  for (size_t size = 0; size < bytes.size(); size += size < 4200 ? 1 : 37)
+    ASSERT_EQ(refusal(Bytes(bytes.begin(), bytes.begin() + ptrdiff_t(size))), "") << size;
+  Bytes longer = bytes;
+  longer.push_back(std::byte(0));
+  EXPECT_EQ(refusal(longer), "");
+}
+
+/// Makes all digests fit again.
+void reseal(Bytes& bytes) {
+  EngineHeader header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  if (header.metadata_offset >= kPage && header.metadata_offset < int64_t(bytes.size()))
+    header.metadata_digest =
+        digest(std::span(std::as_const(bytes)).subspan(size_t(header.metadata_offset)));
+  header.digest = header_digest(header);
+  std::memcpy(bytes.data(), &header, sizeof header);
+}
+
+/// Loads without section digests; runs what is accepted. Only errors that are thrown or returned
+/// may come of it.
+void run_hostile(const Bytes& bytes, int& accepted) {
+  try {
+    auto engine = load_engine(as_file(bytes), Verify::kLazy);
+    ++accepted;
+    Context context(engine, {.max_threads = 1, .memory_limit = 64 << 20});
+    for (size_t i = 0; i < engine->graph().inputs.size(); ++i) {
+      const Type& type = engine->graph().type(engine->graph().inputs[i].value);
+      Dims dims;
+      if (type.has_rank())
+        for (const Dim& d : *type.shape) dims.push_back(d.is_constant() ? d.value() % 8 : 2);
+      if (type.is_tensor() && type.dtype != DType::kString)
+        (void)context.set_input(i, Tensor(type.dtype, dims)).ok;
+    }
+    (void)context.run().ok;
+  } catch (const Error&) {
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+TEST(EngineDamage, ResealedFilesDoNoHarm) {
+  const Bytes original = sample_engine();
+  EngineHeader header;
+  std::memcpy(&header, original.data(), sizeof header);
+  int accepted = 0, tried = 0;
+  auto attempt = [&](size_t i, std::byte value) {
+    if (original[i] == value) return;
+    Bytes bytes = original;
+    bytes[i] = value;
+    reseal(bytes);
+    run_hostile(bytes, accepted);
+    ++tried;
+  };
+  for (size_t i = 8; i < sizeof header; i += i < 64 ? 1 : 61)
+    for (int bit = 0; bit < 8; ++bit) attempt(i, original[i] ^ std::byte(1 << bit));
+  const size_t start = size_t(header.metadata_offset), end = start + size_t(header.metadata_bytes);
+  for (size_t i = start; i < end; ++i) {
+    for (int bit = 0; bit < 8; ++bit) attempt(i, original[i] ^ std::byte(1 << bit));
+    for (int value : {0, 255, 127, 48, 57, 93, 45})  // '0' '9' ']' '-' among them
+      attempt(i, std::byte(value));
+  }
+  for (size_t i = size_t(kPage); i < start; i += 7) attempt(i, ~original[i]);
+  EXPECT_GT(tried, 10000);
+  EXPECT_GT(accepted, 0);
+}
+
+TEST(EngineDamage, SaysWhatIsWrong) {
+  const Bytes original = sample_engine();
+  auto message = [&](auto change) {
+    Bytes bytes = original;
+    EngineHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    change(header);
+    header.digest = header_digest(header);
+    std::memcpy(bytes.data(), &header, sizeof header);
+    try {
+      load_engine(as_file(bytes));
+    } catch (const Error& e) {
+      return cat(e.kind() == ErrorKind::kUnsupported ? "unsupported: " : "", e.what());
+    }
+    return std::string("accepted");
+  };
+  const std::string version = message([](EngineHeader& h) { h.major = 99; });
+  EXPECT_NE(version.find("unsupported"), std::string::npos) << version;
+  EXPECT_NE(version.find("format 99.0"), std::string::npos) << version;
+  const std::string isa =
+      message([](EngineHeader& h) { std::strcpy(h.features, "avx2,quantum9"); });
+  EXPECT_NE(isa.find("unsupported"), std::string::npos) << isa;
+  EXPECT_NE(isa.find("quantum9"), std::string::npos) << isa;
+  try {
+    load_engine(as_file(Bytes(5000)));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("not a Vitrify engine"), std::string::npos);
+  }
+}
+
+TEST(EngineDamage, UnknownRequiredSectionsAreRefused) {
+  Bytes bytes = sample_engine();
+  const std::string from = "source", to = "sauces";
+  auto at = std::search(bytes.begin(), bytes.end(), reinterpret_cast<const std::byte*>(from.data()),
+                        reinterpret_cast<const std::byte*>(from.data()) + from.size());
+  ASSERT_NE(at, bytes.end());
+  std::memcpy(&*at, to.data(), to.size());
+  reseal(bytes);
+  try {
+    load_engine(as_file(bytes));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(int(e.kind()), int(ErrorKind::kUnsupported));
+    EXPECT_NE(std::string(e.what()).find("sauces"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace vitrify
