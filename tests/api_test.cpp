@@ -1,0 +1,197 @@
+// The public C and C++ interface, against the shared library alone.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "model_bytes.h"
+#include "vitrify/vitrify.hpp"
+
+namespace {
+
+using namespace model_bytes;  // NOLINT: a test
+
+struct Files {
+  std::filesystem::path folder;
+  Files() {
+    std::string name = testing::TempDir() + "/vitrify_api_XXXXXX";
+    folder = mkdtemp(name.data());
+  }
+  ~Files() { std::filesystem::remove_all(folder); }
+  std::string operator()(const std::string& name) const { return (folder / name).string(); }
+  std::string model(const Model& m, const std::string& name = "m.onnx") const {
+    write_file((*this)(name), to_bytes(m));
+    return (*this)(name);
+  }
+};
+
+std::vector<float> numbers(vitrify::ValueView v) {
+  return {v.data<float>().begin(), v.data<float>().end()};
+}
+
+TEST(Api, BuildsLoadsAndRuns) {
+  Files files;
+  const std::string model = files.model(small_model()), path = files("m.engine");
+  int calls = 0;
+  double last = 0;
+  vitrify::BuildOptions options;
+  options.add_profile().add_range("x", {1, 3}, {2, 3}, {4, 3});
+  options.set_progress([&](const char*, double fraction) { ++calls, last = fraction; });
+  const std::string report = vitrify::build(model, path, options);
+  EXPECT_NE(report.find("\"decisions\""), std::string::npos);
+  EXPECT_GT(calls, 2);
+  EXPECT_EQ(last, 1);
+  ASSERT_TRUE(vitrify_is_engine(path.c_str()));
+  EXPECT_FALSE(vitrify_is_engine(model.c_str()));
+  vitrify::Engine engine = vitrify::Engine::load(path);
+  EXPECT_EQ(engine.input_name(0), "x");
+  EXPECT_EQ(engine.output_name(0), "y");
+  EXPECT_EQ(engine.input_type(0), "f32[n, 3]");
+  vitrify::Context context(engine, 2);
+  context.set_input("x", vitrify::Value::tensor<float>({2, 3}, {1, 2, 3, -1, -2, -3}));
+  context.run();
+  EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{2, 6, 3, -1, -2, 0}));
+  EXPECT_GE(context.stats().steps, 1);
+  EXPECT_NE(context.profile().find("\"layers\""), std::string::npos);
+  const float one[] = {0, 1, 0};
+  context.set_input_data<float>("x", {1, 3}, one);
+  context.run();
+  EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{0, 3, 0}));
+}
+
+/// The message of a call that must fail as a user's mistake.
+template <class F>
+std::string user_error(F&& f) {
+  try {
+    f();
+  } catch (const vitrify::Failure& e) {
+    EXPECT_EQ(e.status(), VITRIFY_USER_ERROR) << e.what();
+    return e.what();
+  }
+  ADD_FAILURE() << "was accepted";
+  return "";
+}
+
+TEST(Api, NamesWhatIsWrong) {
+  Files files;
+  const std::string model = files.model(small_model());
+  vitrify::BuildOptions options;
+  options.add_profile().add_range("x", {1, 3}, {2, 3}, {4, 3});
+  vitrify::Engine engine = vitrify::Engine::build(model, options);
+  vitrify::Context context(engine);
+  auto expect = [&](const std::string& message, const char* part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  expect(user_error([&] { context.run(); }), "'x'");
+  expect(user_error([&] { context.set_input("z", vitrify::Value::none()); }), "'z'");
+  expect(user_error([&] {
+           context.set_input("x", vitrify::Value::tensor<float>({1, 4}, {1, 2, 3, 4}));
+         }),
+         "extent 4");
+  expect(user_error([&] {
+           context.set_input("x", vitrify::Value::tensor<int64_t>({1, 3}, {1, 2, 3}));
+         }),
+         "f32");
+  context.set_input("x", vitrify::Value::tensor<float>({5, 3}, std::vector<float>(15)));
+  expect(user_error([&] { context.run(); }), "profile");
+  expect(user_error([&] { vitrify::Engine::load(model); }), "not a Vitrify engine");
+  expect(user_error([&] { vitrify::Engine::build(files("absent.onnx")); }), "absent.onnx");
+  vitrify::BuildOptions wrong;
+  wrong.add_profile().add_range("q", {1}, {1}, {1});
+  expect(user_error([&] { vitrify::Engine::build(model, wrong); }), "'q'");
+  EXPECT_EQ(vitrify_engine_load(nullptr, nullptr), VITRIFY_USER_ERROR);
+  EXPECT_EQ(vitrify_context_run(nullptr), VITRIFY_USER_ERROR);
+  vitrify_engine_free(nullptr), vitrify_context_free(nullptr), vitrify_value_free(nullptr);
+}
+
+TEST(Api, PassesStringsAndSequences) {
+  Files files;
+  Model m;
+  m.inputs = {{"a", kString, {"n"}}, {"b", kFloat, {"2"}}};
+  m.outputs = {{"same", kString, {"n"}}};
+  m.nodes = {{"Identity", {"a"}, {"same"}},
+             {"SequenceConstruct", {"b", "b"}, {"list"}},
+             {"SequenceLength", {"list"}, {"length"}}};
+  m.outputs.push_back({"length", kInt64, {}});
+  vitrify::Engine engine = vitrify::Engine::build(files.model(m));
+  vitrify::Context context(engine);
+  context.set_input("a", vitrify::Value::strings({2}, {"grün", std::string("a\0b", 3)}));
+  context.set_input("b", vitrify::Value::tensor<float>({2}, {1, 2}));
+  context.run();
+  EXPECT_EQ(context.output(0).string(0), "grün");
+  EXPECT_EQ(context.output(0).string(1), std::string_view("a\0b", 3));
+  EXPECT_EQ(context.output(1).data<int64_t>()[0], 2);
+  std::vector<vitrify::Value> items;
+  items.push_back(vitrify::Value::tensor<float>({1}, {4}));
+  items.push_back(vitrify::Value::none());
+  const vitrify::Value list = vitrify::Value::sequence(items);
+  EXPECT_EQ(list.view().kind(), VITRIFY_SEQUENCE);
+  EXPECT_EQ(list.view().size(), 2u);
+  EXPECT_EQ(list.view().item(0).data<float>()[0], 4);
+  EXPECT_EQ(vitrify_value_item(list.handle(), 2), nullptr);
+}
+
+int scale_shape(vitrify_custom_shape* shape, void*) {
+  const char* dims[] = {vitrify_custom_shape_input_dim(shape, 0, 0),
+                        vitrify_custom_shape_input_dim(shape, 0, 1)};
+  return vitrify_custom_shape_output(shape, VITRIFY_FLOAT32, 2, dims);
+}
+int scale_compute(vitrify_custom_call* call, void* user) {
+  ++*static_cast<int*>(user);
+  const vitrify_value* x = vitrify_custom_input(call, 0);
+  auto* y = static_cast<float*>(
+      vitrify_custom_output(call, 0, VITRIFY_FLOAT32, 2, vitrify_value_dims(x)));
+  if (!y) return 7;
+  const auto* from = static_cast<const float*>(vitrify_value_data(x));
+  const int64_t factor = vitrify_custom_int(call, "factor", 1);
+  for (size_t i = 0; i < vitrify_value_size(x); ++i) y[i] = from[i] * float(factor);
+  return 0;
+}
+
+TEST(Api, RunsTheHostsOwnOperators) {
+  Files files;
+  Model m = small_model();
+  m.nodes.push_back({"Scale", {"y"}, {"scaled"}, "test.ops", {{"factor", 10}}});
+  m.outputs = {{"scaled", kFloat, {"n", "3"}}};
+  const std::string model = files.model(m), path = files("custom.engine");
+  EXPECT_EQ(vitrify_build(model.c_str(), path.c_str(), nullptr, nullptr), VITRIFY_UNSUPPORTED);
+  EXPECT_NE(std::string(vitrify_last_error()).find("Scale"), std::string::npos);
+  int calls = 0;
+  ASSERT_EQ(vitrify_register_custom_op("test.ops", "Scale", scale_shape, scale_compute, &calls),
+            VITRIFY_OK);
+  vitrify::build(model, path);
+  vitrify::Engine engine = vitrify::Engine::load(path);
+  vitrify::Context context(engine);
+  context.set_input("x", vitrify::Value::tensor<float>({1, 3}, {1, 2, 3}));
+  context.run();
+  EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{20, 60, 30}));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(Api, KeepsErrorsApartByThread) {
+  EXPECT_NE(vitrify_engine_load("/no/such.engine", nullptr), VITRIFY_OK);
+  const std::string mine = vitrify_last_error();
+  std::string other;
+  std::thread([&] { other = vitrify_last_error(); }).join();
+  EXPECT_NE(mine, "");
+  EXPECT_EQ(other, "");
+}
+
+TEST(Api, ListsOperatorsAndDescribes) {
+  char* text = nullptr;
+  ASSERT_EQ(vitrify_list_ops(&text), VITRIFY_OK);
+  EXPECT_NE(std::strstr(text, "\"MatMul\""), nullptr);
+  vitrify_string_free(text);
+  Files files;
+  const std::string model = files.model(small_model());
+  ASSERT_EQ(vitrify_inspect_model(model.c_str(), nullptr, &text), VITRIFY_OK);
+  EXPECT_NE(std::strstr(text, "\"unsupported\":[]"), nullptr);
+  vitrify_string_free(text);
+  ASSERT_EQ(vitrify_graph_after(model.c_str(), nullptr, "imported", &text), VITRIFY_OK);
+  EXPECT_NE(std::strstr(text, "matmul"), nullptr);
+  vitrify_string_free(text);
+  EXPECT_EQ(vitrify_graph_after(model.c_str(), nullptr, "no_such_pass", &text), VITRIFY_USER_ERROR);
+}
+
+}  // namespace
