@@ -113,9 +113,9 @@ std::optional<Shape> reshape_target(const Shape* x, const std::vector<Dim>& targ
               x->size());
       d = (*x)[a];
     }
-    Interval bounds = any_bounds(d);
-    require(bounds.high >= 0, "a reshape target has the extent ", d.str());
-    if (bounds.low < 0) return {};  // might be -1
+    // What is computed from extents is taken for an extent: should a run make it -1, that is an
+    // error there and not a wildcard.
+    require(any_bounds(d).high >= 0, "a reshape target has the extent ", d.str());
     out.push_back(d);
     product = product * d;
   }

@@ -27,7 +27,7 @@ Dim greater(const Dim& a, const Dim& b);
 Dim unify(const Dim& a, const Dim& b, std::string_view what);
 
 /// The result shape of ONNX's Reshape when `target` is known: 0 copies (unless allow_zero), -1 is
-/// computed. None when the rank of x is needed and unknown, or the sign of an extent.
+/// computed. None when the rank of x is needed and unknown.
 std::optional<Shape> reshape_target(const Shape* x, const std::vector<Dim>& target,
                                     bool allow_zero);
 /// x[start:end:step] by ONNX's rules over an axis of `extent`.
