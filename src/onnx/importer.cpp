@@ -137,6 +137,11 @@ Type input_type(Scope& scope, const ValueInfo& input, const Type* given) {
       require(type.is_tensor(), "input '", name, "' is no tensor and has no shape to set");
       require(!type.shape || type.shape->size() == shape.size(), "input '", name, "' is ",
               type.str(), ", the given shape ", str(shape), " has another rank");
+      for (size_t a = 0; type.shape && a < shape.size(); ++a)
+        require(!(*type.shape)[a].is_constant() || !shape[a].is_constant() ||
+                    (*type.shape)[a] == shape[a],
+                "input '", name, "': axis ", a, " is fixed at ", (*type.shape)[a].str(),
+                " by the model, it cannot be ", shape[a].str());
       type.shape = shape;
     }
   return type;
