@@ -207,5 +207,189 @@ TEST(ImportFunctions, ExpansionIsBounded) {
   EXPECT_REFUSED(model(g, 18, 8, functions), "expands to more than");
 }
 
+// ---- Control flow ----
+
+Message scalar_info(const std::string& name, DType dtype) {
+  return value_info(name, tensor_type(dtype, {}));
+}
+Message branch(const std::vector<Message>& nodes, const std::string& result,
+               const std::vector<Message>& initializers = {}) {
+  return graph({nodes, {}, {value_info(result, unranked_type(kF))}, initializers}, "branch");
+}
+Tensor truth(bool v) {
+  Tensor t(DType::kBool, {});
+  set_int(t, 0, v);
+  return t;
+}
+
+/// z = c ? x + w : x * y, where w is a constant of the outer graph.
+Message choice() {
+  return graph(
+      {{node("Relu", {"y"}, {"r"}),
+        node("If", {"c"}, {"z"},
+             {graph_attribute("then_branch", branch({node("Add", {"x", "w"}, {"t"})}, "t")),
+              graph_attribute("else_branch", branch({node("Mul", {"x", "r"}, {"e"})}, "e"))})},
+       {scalar_info("c", DType::kBool), f32("x", {"n"}), f32("y", {"n"})},
+       {f32("z", {"n"})},
+       {tensor("w", floats({100}))}});
+}
+
+TEST(ImportControl, BranchesCapture) {
+  vitrify::Graph g = import_bytes(model(choice()));
+  EXPECT_EQ(g.type(g.outputs[0].value).str(), "f32[n]");
+  const auto* op = g.node(g.outputs[0].value).op.as<If>();
+  ASSERT_NE(op, nullptr);
+  EXPECT_EQ(op->then_graph->inputs.size(), 1u);  // x; w is a constant inside, too
+  EXPECT_EQ(op->else_graph->inputs.size(), 2u);
+  EXPECT_EQ(run(g, {truth(true), floats({1, 2}), floats({3, -4})}), (F{101, 102}));
+  EXPECT_EQ(run(g, {truth(false), floats({1, 2}), floats({3, -4})}), (F{3, 0}));
+}
+
+TEST(ImportControl, KnownConditionsImportTheirBranchAlone) {
+  Message g = graph(
+      {{node("Size", {"x"}, {"s"}), node("Equal", {"s", "three"}, {"c"}),
+        node("If", {"c"}, {"z"},
+             {graph_attribute("then_branch", branch({node("Neg", {"x"}, {"t"})}, "t")),
+              graph_attribute("else_branch", branch({node("Nonsense", {"x"}, {"e"})}, "e"))})},
+       {f32("x", {3})},
+       {f32("z", {3})},
+       {tensor("three", Tensor::scalar(int64_t{3}))}});
+  vitrify::Graph imported = import_bytes(model(g));
+  EXPECT_EQ(imported.node(imported.outputs[0].value).op.label(), "neg");
+}
+
+/// A loop's body over (iteration, condition, "v"), which it carries as "w"; scan outputs follow.
+Message loop_body(const std::vector<Message>& nodes, const Message& carried,
+                  const std::vector<Message>& scans = {},
+                  const std::vector<Message>& initializers = {}) {
+  GraphParts parts{nodes,
+                   {scalar_info("i", DType::kInt64), scalar_info("go", DType::kBool), carried},
+                   {scalar_info("goes_on", DType::kBool), value_info("w", unranked_type(kF))},
+                   initializers};
+  parts.nodes.push_back(node("Identity", {"go"}, {"goes_on"}));
+  for (const Message& s : scans) parts.outputs.push_back(s);
+  return graph(parts, "body");
+}
+
+TEST(ImportControl, LoopsKeepInvariantExtentsAndStackScans) {
+  Message body = loop_body({node("Add", {"v", "x"}, {"w"}), node("Neg", {"w"}, {"s"})},
+                           f32("v", {"anything"}), {value_info("s", unranked_type(kF))});
+  Message g = graph({{node("Loop", {"m", "", "x"}, {"z", "all"}, {graph_attribute("body", body)})},
+                     {scalar_info("m", DType::kInt64), f32("x", {"n"})},
+                     {f32("z", {"n"}), f32("all", {"m", "n"})}});
+  vitrify::Graph imported = import_bytes(model(g));
+  EXPECT_EQ(imported.type(imported.outputs[0].value).str(), "f32[n]");
+  EXPECT_EQ(imported.type(imported.outputs[1].value).shape->at(1).str(), "n");
+  std::vector<Value> out = interpret(imported, {Tensor::scalar(int64_t{3}), floats({1, 2})});
+  EXPECT_EQ(double_at(out[0].tensor, 1), 8);
+  EXPECT_EQ(out[1].tensor.dims(), (Dims{3, 2}));
+  EXPECT_EQ(double_at(out[1].tensor, 5), -8);
+  out = interpret(imported, {Tensor::scalar(int64_t{0}), floats({1, 2})});
+  EXPECT_EQ(double_at(out[0].tensor, 1), 2);
+  EXPECT_EQ(out[1].tensor.dims()[0], 0);
+}
+
+TEST(ImportControl, LoopsWidenWhatGrows) {
+  Message body = loop_body({node("Concat", {"v", "x"}, {"w"}, {attribute("axis", int64_t{0})})},
+                           f32("v", {2}));
+  Message g = graph({{node("Loop", {"m", "", "x"}, {"z"}, {graph_attribute("body", body)})},
+                     {scalar_info("m", DType::kInt64), f32("x", {2})},
+                     {f32("z", {"k"})}});
+  vitrify::Graph imported = import_bytes(model(g));
+  EXPECT_EQ(run(imported, {Tensor::scalar(int64_t{2}), floats({1, 2})}), (F{1, 2, 1, 2, 1, 2}));
+  EXPECT_EQ(run(imported, {Tensor::scalar(int64_t{0}), floats({1, 2})}), (F{1, 2}));
+}
+
+TEST(ImportControl, LoopsEndByTheirCondition) {
+  Message body =
+      graph({{node("Add", {"v", "one"}, {"w"}), node("Less", {"w", "five"}, {"goes_on"})},
+             {scalar_info("i", DType::kInt64), scalar_info("go", DType::kBool), f32("v", {1})},
+             {scalar_info("goes_on", DType::kBool), f32("w", {1})},
+             {tensor("one", floats({1})), tensor("five", floats({5}))}},
+            "body");
+  Message g = graph({{node("Loop", {"", "c", "x"}, {"z"}, {graph_attribute("body", body)})},
+                     {scalar_info("c", DType::kBool), f32("x", {1})},
+                     {f32("z", {1})}});
+  vitrify::Graph imported = import_bytes(model(g));
+  EXPECT_EQ(run(imported, {truth(true), floats({1.5})}), (F{5.5}));
+  EXPECT_EQ(run(imported, {truth(false), floats({1.5})}), (F{1.5}));
+}
+
+TEST(ImportControl, BodiesCaptureThroughBodies) {
+  Message inner = loop_body({node("Add", {"v", "far"}, {"w"})}, f32("v", {1}));
+  Message outer =
+      graph({{node("Loop", {"m", "", "v"}, {"w"}, {graph_attribute("body", inner)}),
+              node("Identity", {"go"}, {"goes_on"})},
+             {scalar_info("i", DType::kInt64), scalar_info("go", DType::kBool), f32("v", {1})},
+             {scalar_info("goes_on", DType::kBool), f32("w", {1})}},
+            "outer");
+  Message g = graph({{node("Relu", {"y"}, {"far"}),
+                      node("Loop", {"m", "", "x"}, {"z"}, {graph_attribute("body", outer)})},
+                     {scalar_info("m", DType::kInt64), f32("x", {1}), f32("y", {1})},
+                     {f32("z", {1})}});
+  vitrify::Graph imported = import_bytes(model(g));
+  EXPECT_EQ(run(imported, {Tensor::scalar(int64_t{3}), floats({1}), floats({10})}), (F{91}));
+}
+
+TEST(ImportControl, ScansOfOpset8HaveABatch) {
+  Message body = graph({{node("Add", {"s", "x"}, {"t"}), node("Identity", {"t"}, {"y"})},
+                        {f32("s", {2}), f32("x", {2})},
+                        {f32("t", {2}), f32("y", {2})}},
+                       "body");
+  Message g =
+      graph({{node("Scan", {"", "init", "xs"}, {"last", "all"},
+                   {graph_attribute("body", body), attribute("num_scan_inputs", int64_t{1})})},
+             {f32("init", {2, 2}), f32("xs", {2, 3, 2})},
+             {f32("last", {2, 2}), f32("all", {2, 3, 2})}});
+  vitrify::Graph imported = import_bytes(model(g, 8, 3));
+  EXPECT_EQ(imported.type(imported.outputs[1].value).str(), "f32[2, 3, 2]");
+  Tensor xs(kF, {2, 3, 2});
+  for (int64_t i = 0; i < xs.size(); ++i) set_double(xs, i, double(i));
+  EXPECT_EQ(run(imported, {Tensor(kF, {2, 2}), xs}), (F{6, 9, 24, 27}));
+}
+
+TEST(ImportControl, BadBodies) {
+  auto loop = [](const Message& body) {
+    return model(graph(
+        {{node("Loop", {"m", "", "x"}, {"z"}, {graph_attribute("body", body)}, "", "the_loop")},
+         {scalar_info("m", DType::kInt64), f32("x", {2})},
+         {f32("z", {2})}}));
+  };
+  EXPECT_REFUSED(loop(graph({{}, {}, {}})), "the_loop");
+  EXPECT_REFUSED(loop(loop_body({node("Neg", {"hidden"}, {"w"})}, f32("v", {2}))),
+                 "'hidden' is defined nowhere");
+  EXPECT_REFUSED(
+      loop(loop_body({node("Cast", {"v"}, {"w"}, {attribute("to", int64_t{11})})}, f32("v", {2}))),
+      "f64[2] after it");
+  Message deep = branch({node("Neg", {"x"}, {"t"})}, "t");
+  for (int i = 0; i < 40; ++i)
+    deep =
+        branch({node("If", {"c"}, {"t"},
+                     {graph_attribute("then_branch", deep),
+                      graph_attribute("else_branch", branch({node("Neg", {"x"}, {"t"})}, "t"))})},
+               "t");
+  EXPECT_REFUSED(
+      model(graph(
+          {{node("If", {"c"}, {"z"},
+                 {graph_attribute("then_branch", deep), graph_attribute("else_branch", deep)})},
+           {scalar_info("c", DType::kBool), f32("x", {2})},
+           {f32("z", {2})}})),
+      "nested");
+}
+
+TEST(ImportControl, SequenceMapRunsItsBodyPerElement) {
+  Message body = graph({{node("Add", {"e", "y"}, {"t"}), node("Mul", {"t", "far"}, {"r"})},
+                        {f32("e", {"any"}), f32("y", {1})},
+                        {f32("r", {"any"})}},
+                       "body");
+  Message g =
+      graph({{node("SequenceConstruct", {"x", "y"}, {"s"}), node("Relu", {"y"}, {"far"}),
+              node("SequenceMap", {"s", "y"}, {"mapped"}, {graph_attribute("body", body)}),
+              node("ConcatFromSequence", {"mapped"}, {"z"}, {attribute("axis", int64_t{0})})},
+             {f32("x", {2}), f32("y", {1})},
+             {f32("z", {"k"})}});
+  EXPECT_EQ(run(import_bytes(model(g)), {floats({1, 2}), floats({3})}), (F{12, 15, 18}));
+}
+
 }  // namespace
 }  // namespace vitrify::onnx::testing

@@ -1,6 +1,7 @@
 #include "ops/control.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "ops/interpreter.h"
@@ -23,12 +24,36 @@ std::vector<Value> values_of(const ReferenceCall& call, int first, int count) {
   return values;
 }
 
-/// A scan output of `parts`; without any, an empty tensor as far as the element's type is known.
-Tensor collect(const std::vector<Tensor>& parts, int64_t axis, const Type& element) {
+/// The body's symbols as bound by `values`, its inputs [first, …).
+Bindings bind_body(const Graph& body, size_t first, std::span<const Value> values) {
+  Bindings bound;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Type& type = body.type(body.inputs.at(first + i).value);
+    const Dims& dims = values[i].tensor.dims();
+    if (!type.has_rank() || type.shape->size() != dims.size()) continue;
+    for (size_t a = 0; a < dims.size(); ++a)
+      if (const Dim& d = (*type.shape)[a]; d.is_symbol()) bound.emplace(d.symbol_name(), dims[a]);
+  }
+  return bound;
+}
+
+/// The extent under `bound`; 0 when it is not known without a run of the body.
+int64_t extent_or_zero(const Dim& d, const Bindings& bound) {
+  std::set<std::string> symbols;
+  d.collect_symbols(symbols);
+  for (const auto& s : symbols)
+    if (!bound.count(s)) return 0;
+  return std::max<int64_t>(d.eval([&](const std::string& s) { return bound.at(s); }), 0);
+}
+
+/// A scan output of `parts`; without any, an empty tensor of the element's extents as far as they
+/// are known.
+Tensor collect(const std::vector<Tensor>& parts, int64_t axis, const Type& element,
+               const Bindings& bound) {
   if (!parts.empty()) return stack_axis(parts, axis < 0 ? axis + parts[0].rank() + 1 : axis);
   Dims dims;
   if (element.has_rank())
-    for (const Dim& d : *element.shape) dims.push_back(d.is_constant() ? d.value() : 0);
+    for (const Dim& d : *element.shape) dims.push_back(extent_or_zero(d, bound));
   int64_t rank = int64_t(dims.size()) + 1;
   require(axis >= -rank && axis < rank, "axis ", axis, " is out of range for rank ", rank);
   dims.insert(dims.begin() + (axis < 0 ? axis + rank : axis), 0);
@@ -92,6 +117,8 @@ void reference_loop(ReferenceCall& call) {
   std::vector<Value> state = values_of(call, 2, int(carried));
   std::vector<Value> captures =
       values_of(call, 2 + int(carried), call.input_count() - 2 - int(carried));
+  Bindings bound = bind_body(body, 2, state);
+  bound.merge(bind_body(body, 2 + carried, captures));
   Parts parts(body.outputs.size() - 1 - carried);
   for (int64_t i = 0; i < trips && goes_on; ++i) {
     std::vector<Value> inputs{scalar_for(body, 0, DType::kInt64, i),
@@ -107,7 +134,7 @@ void reference_loop(ReferenceCall& call) {
     size_t k = size_t(i) - carried;
     call.set(i, size_t(i) < carried
                     ? state[size_t(i)]
-                    : Value(collect(parts.at(k), 0, output_type(body, size_t(i) + 1))));
+                    : Value(collect(parts.at(k), 0, output_type(body, size_t(i) + 1), bound)));
   }
 }
 
@@ -136,6 +163,14 @@ std::vector<ScanInput> scan_inputs(const ReferenceCall& call, const Scan& op) {
   return inputs;
 }
 
+/// What a scan input binds: its extents without the scanned axis.
+Bindings bind_scanned(const Graph& body, size_t input, const ScanInput& s) {
+  Dims dims = s.tensor.dims();
+  dims.erase(dims.begin() + s.axis);
+  Value shaped = Tensor::view(s.tensor.dtype(), std::move(dims), nullptr);  // read for its extents
+  return bind_body(body, input, {&shaped, 1});
+}
+
 }  // namespace
 
 void reference_scan(ReferenceCall& call) {
@@ -146,6 +181,10 @@ void reference_scan(ReferenceCall& call) {
   int64_t length = scanned[0].tensor.dims()[size_t(scanned[0].axis)];
   std::vector<Value> state = values_of(call, 0, int(states));
   std::vector<Value> captures = values_of(call, int(own), call.input_count() - int(own));
+  Bindings bound = bind_body(body, 0, state);
+  bound.merge(bind_body(body, own, captures));
+  for (size_t k = 0; k < scanned.size(); ++k)
+    bound.merge(bind_scanned(body, states + k, scanned[k]));
   Parts parts(body.outputs.size() - states);
   for (int64_t t = 0; t < length; ++t) {
     std::vector<Value> inputs = state;
@@ -165,7 +204,7 @@ void reference_scan(ReferenceCall& call) {
     if (k < op.output_reverse.size() && op.output_reverse[k])
       std::reverse(parts.at(k).begin(), parts[k].end());
     int64_t axis = k < op.output_axes.size() ? op.output_axes[k] : 0;
-    call.set(int(i), collect(parts.at(k), axis, output_type(body, i)));
+    call.set(int(i), collect(parts.at(k), axis, output_type(body, i), bound));
   }
 }
 
