@@ -31,6 +31,8 @@ if(VITRIFY_SANITIZE)
   target_link_options(vitrify_cli PRIVATE -fsanitize=${VITRIFY_SANITIZE})
 endif()
 
+include(${CMAKE_SOURCE_DIR}/cmake/install.cmake)
+
 # Everything as one archive-like interface for tests and tools of the repository itself.
 add_library(vitrify_all INTERFACE)
 foreach(layer ${runtime_layers} ${builder_layers})
@@ -48,14 +50,16 @@ if(VITRIFY_TESTS)
   foreach(source ${tests})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
-    if(name MATCHES "^(api|cli)_test$") # these see only what users see
+    if(name MATCHES "^(api|cli|package)_test$") # these see only what users see
       target_link_libraries(${name} PRIVATE vitrify_shared GTest::gtest_main)
     else()
       target_link_libraries(${name} PRIVATE vitrify_all GTest::gtest_main)
     endif()
-    if(name STREQUAL "cli_test")
-      target_compile_definitions(${name} PRIVATE VITRIFY_CLI="$<TARGET_FILE:vitrify_cli>")
-      add_dependencies(${name} vitrify_cli)
+    if(name MATCHES "^(cli|package)_test$")
+      target_compile_definitions(${name} PRIVATE VITRIFY_CLI="$<TARGET_FILE:vitrify_cli>"
+                                                 VITRIFY_BUILD_DIR="${CMAKE_BINARY_DIR}"
+                                                 VITRIFY_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+      add_dependencies(${name} vitrify_cli vitrify_runtime_shared)
     endif()
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     if(name STREQUAL node_test)  # until every family of operators is there

@@ -1,0 +1,48 @@
+// An installed tree: find_package(vitrify) from a small outside project, which runs an engine with
+// the runtime library alone.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "model_bytes.h"
+
+namespace {
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Package, WorksFromOutside) {
+  std::string name = testing::TempDir() + "/vitrify_package_XXXXXX";
+  const std::string folder = mkdtemp(name.data());
+  auto must = [&](const std::string& command) {
+    const int status = std::system((command + " >" + folder + "/log 2>&1 </dev/null").c_str());
+    ASSERT_EQ(status, 0) << command << "\n" << read(folder + "/log");
+  };
+  const std::string prefix = folder + "/prefix", engine = folder + "/m.engine";
+  model_bytes::write_file(folder + "/m.onnx", model_bytes::to_bytes(model_bytes::small_model()));
+  must("cmake --install " VITRIFY_BUILD_DIR " --prefix " + prefix);
+  must(prefix + "/bin/vitrify build " + folder + "/m.onnx -o " + engine + " --no-timing");
+  must("cmake -S " VITRIFY_SOURCE_DIR "/tests/consumer -B " + folder +
+       "/build -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=" + prefix);
+  must("cmake --build " + folder + "/build");
+  must(folder + "/build/consumer " + engine);
+  EXPECT_EQ(read(folder + "/log"), "2 6 3 -1 -2 0 ");
+  must(folder + "/build/consumer_c " + engine);
+  EXPECT_EQ(read(folder + "/log"), "2 6 3");
+  must("ldd " + folder + "/build/consumer");
+  EXPECT_NE(read(folder + "/log").find("libvitrify_runtime.so"), std::string::npos);
+  EXPECT_EQ(read(folder + "/log").find("libvitrify.so"), std::string::npos);
+  // Nothing but the interface is visible.
+  must("nm -D --defined-only --format=posix " + prefix + "/lib/libvitrify.so");
+  std::istringstream symbols(read(folder + "/log"));
+  for (std::string line; std::getline(symbols, line);)
+    EXPECT_TRUE(line.rfind("vitrify_", 0) == 0 || line.rfind("_", 0) == 0) << line;
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
