@@ -17,12 +17,14 @@ HWY_BEFORE_NAMESPACE();
 namespace vitrify::cpu::HWY_NAMESPACE {
 
 void halves_to_floats(const std::byte* from, int64_t n, float* to) {
+  int64_t i = 0;
+#if HWY_TARGET != HWY_SSE4  // whose conversion takes infinities and NaN for numbers
   const Floats d;
   const hn::Rebind<hwy::float16_t, Floats> dh;
   const auto* half = reinterpret_cast<const hwy::float16_t*>(from);
-  int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     hn::StoreU(hn::PromoteTo(d, hn::LoadU(dh, half + i)), d, to + i);
+#endif
   for (; i < n; ++i) to[i] = half_to_float(reinterpret_cast<const uint16_t*>(from)[i]);
 }
 
