@@ -19,7 +19,6 @@ std::span<const Tactic> tactics() {
 }
 
 // Families that have no rows yet.
-std::span<const Tactic> pool_tactics() { return {}; }
 std::span<const Tactic> recurrent_tactics() { return {}; }
 
 }  // namespace vitrify::cpu

@@ -1,132 +1,405 @@
-// Reductions over neighbouring axes: [outer, n, inner] → [outer, inner].
+// Tactics of reduce and arg_reduce. Axes merge into groups that are kept or folded in turn; then
+// either rows are folded (the last group is) or columns (it is kept).
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "backend/cpu/families.h"
-#include "backend/cpu/kernels/fold.h"
+#include "backend/cpu/kernels/epilogue_body.h"
+#include "backend/cpu/kernels/pool.h"
+#include "backend/cpu/kernels/reduce.h"
+#include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "ops/reduce.h"
 
 namespace vitrify::cpu {
 
 namespace {
 
-std::vector<Config> configs(const NodeView&) { return {isa_name(max_isa())}; }
+constexpr int64_t kTaskFloats = 1 << 16;
+constexpr int64_t kSegment = 1 << 14;  // of a long row
 
-TacticState load(const Op&, const Config& config, std::span<const std::byte>) {
-  Isa isa = parse_isa(config);
-  require(isa <= machine_isa(), "the engine needs ", config,
-          ", which this machine lacks; build it again here");
-  return std::make_shared<Isa>(isa);
-}
+/// Merged axes, outermost first, and the walk over their indices.
+struct Group {
+  int64_t extent, stride;
+};
+struct Groups {
+  std::vector<Group> list;
+  int64_t count = 1;
+  void add(int64_t extent, int64_t stride) {
+    list.insert(list.begin(), {extent, stride});
+    count *= extent;
+  }
+  int64_t offset(int64_t index) const {
+    int64_t at = 0;
+    for (size_t g = list.size(); g-- > 0; index /= list[g].extent)
+      at += index % list[g].extent * list[g].stride;
+    return at;
+  }
+};
 
-/// Sorted, all of them when none are named; empty when they are not neighbours.
-Ints neighbouring_axes(const Reduce& op, int64_t rank) {
-  Ints sorted;
-  for (int64_t a : op.axes) sorted.push_back(a < 0 ? a + rank : a);
-  if (sorted.empty())
-    for (int64_t a = 0; a < rank; ++a) sorted.push_back(a);
-  std::sort(sorted.begin(), sorted.end());
-  for (size_t i = 1; i < sorted.size(); ++i)
-    if (sorted[i] != sorted[i - 1] + 1) return {};
-  return sorted;
-}
-
-Refusal supports(const NodeView& n) {
-  const auto& op = *n.op.as<Reduce>();
-  if (n.inputs[0].dtype != DType::kFloat32)
-    return cat("elements of type ", name(n.inputs[0].dtype));
-  if (!n.inputs[0].has_rank()) return "the rank is unknown";
-  if (!op.epilogue.empty()) return "an epilogue";
-  if (n.inputs.size() > 1) return "the axes are known only while running";
-  if (op.axes.empty() && !op.empty_means_all) return "no axes";
-  if (neighbouring_axes(op, int64_t(n.inputs[0].shape->size())).empty())
-    return "the axes are not neighbours";
-  if (op.kind == Reduce::Kind::kLogSumExp) return "log_sum_exp";
-  return {};
-}
+struct Bound {
+  Isa isa = Isa::kBaseline;
+  Reduce::Kind kind{};
+  Fold fold{};
+  bool by_rows = true;
+  int64_t row = 1;       ///< floats of the last group
+  Groups kept, folded;   ///< without the last group
+  int64_t count = 1;     ///< elements that one result folds
+  int64_t segments = 1;  ///< by_rows: pieces of a row; a step is one of them
+  int64_t steps = 1, block_steps = 1, blocks = 1;  ///< a block's steps are folded by one task
+  int64_t results = 1, task_outputs = 1;
+  int64_t last_axis = 1;
+  EpilogueRunner epilogue;
+};
 
 Fold fold_of(Reduce::Kind kind) {
   switch (kind) {
     case Reduce::Kind::kMax:
+    case Reduce::Kind::kLogSumExp:
       return Fold::kMax;
     case Reduce::Kind::kMin:
       return Fold::kMin;
     case Reduce::Kind::kProd:
-      return Fold::kProd;
+      return Fold::kProduct;
     case Reduce::Kind::kL1:
-      return Fold::kSumAbs;
+      return Fold::kAbsSum;
     case Reduce::Kind::kL2:
     case Reduce::Kind::kSumSquare:
-      return Fold::kSumSquare;
+      return Fold::kSquareSum;
     default:
       return Fold::kSum;
   }
 }
-
-struct Bound {
-  Isa isa;
-  Reduce::Kind kind;
-  int64_t outer = 1, n = 1, inner = 1;
-};
-
-TacticState bind(const TacticState& loaded, const BoundNode& node) {
-  const auto& op = *node.op.as<Reduce>();
-  const Dims& dims = node.inputs[0].dims;
-  Ints axes = neighbouring_axes(op, int64_t(dims.size()));
-  CHECK(!axes.empty() && axes.front() >= 0 && axes.back() < int64_t(dims.size()));
-  auto b = std::make_shared<Bound>();
-  b->isa = *static_cast<const Isa*>(loaded.get());
-  b->kind = op.kind;
-  for (size_t a = 0; a < dims.size(); ++a)
-    (int64_t(a) < axes.front() ? b->outer : int64_t(a) > axes.back() ? b->inner : b->n) *= dims[a];
-  return b;
+/// How partial folds are joined.
+Fold join_of(Fold fold) {
+  return fold == Fold::kAbsSum || fold == Fold::kSquareSum ? Fold::kSum : fold;
 }
 
-float finish(Reduce::Kind kind, float v, int64_t n) {
-  switch (kind) {
+size_t own_inputs(const Op& op, size_t inputs) {
+  const Body* body = op.body();
+  return body->empty() ? inputs : inputs - std::min(inputs, size_t(body->inputs - 1));
+}
+
+Refusal reduce_supports(const NodeView& n) {
+  if (Refusal r = check_floats(n, 1); !r.empty()) return r;
+  if (!n.inputs[0].has_rank() || !n.outputs[0].has_rank()) return "a rank is unknown";
+  if (n.inputs[0].shape->size() > 16) return "a rank above 16";
+  const size_t own = own_inputs(n.op, n.inputs.size());
+  if (own < 1 || (own > 1 && n.inputs[1].is_tensor())) return "the axes come at run time";
+  return EpilogueRunner::refusal(n, int(own));
+}
+
+/// Sorts the axes into groups; extents of 1 do not matter.
+void merge_axes(const Dims& dims, const Ints& axes, Bound& b) {
+  bool is_last = true, group_folded = false;
+  int64_t extent = 1, stride = 1, group_stride = 1;
+  auto close = [&] {
+    if (is_last) {
+      b.by_rows = group_folded, b.row = extent;
+    } else {
+      (group_folded ? b.folded : b.kept).add(extent, group_stride);
+    }
+    is_last = false;
+  };
+  bool open = false;
+  for (size_t a = dims.size(); a-- > 0; stride *= dims[a]) {
+    const bool folded = std::binary_search(axes.begin(), axes.end(), int64_t(a));
+    if (folded) b.count *= dims[a];
+    if (dims[a] == 1) continue;
+    if (open && folded == group_folded) {
+      extent *= dims[a];
+      continue;
+    }
+    if (open) close();
+    open = true, group_folded = folded, extent = dims[a], group_stride = stride;
+  }
+  if (open)
+    close();
+  else
+    b.by_rows = false;
+}
+
+void split(Bound& b) {
+  const bool whole = b.kind == Reduce::Kind::kLogSumExp;
+  if (b.by_rows) b.segments = std::max<int64_t>(1, (b.row + kSegment - 1) / kSegment);
+  b.steps = b.folded.count * b.segments;
+  const int64_t step = std::max<int64_t>(1, std::min(b.row, b.by_rows ? kSegment : b.row));
+  b.block_steps = whole ? b.steps : std::max<int64_t>(1, kTaskFloats / step);
+  b.blocks = whole ? 1 : std::max<int64_t>(1, (b.steps + b.block_steps - 1) / b.block_steps);
+  b.task_outputs =
+      b.blocks > 1 ? 1 : std::max<int64_t>(1, kTaskFloats / std::max<int64_t>(1, step * b.steps));
+  b.results = b.kept.count * (b.by_rows ? 1 : b.row);
+}
+
+TacticState reduce_bind(const TacticState& isa, const BoundNode& n) {
+  const Reduce& op = *n.op.as<Reduce>();
+  auto bound = std::make_shared<Bound>();
+  Bound& b = *bound;
+  const Dims& dims = n.inputs[0].dims;
+  const Ints axes = reduced_axes(op.axes, op.empty_means_all, int64_t(dims.size()));
+  require(reduced_dims(dims, axes, op.keepdims) == n.outputs[0].dims, "the reduced shape is not ",
+          str(n.outputs[0].dims));
+  element_count(dims);  // so that no product overflows
+  b.isa = isa_of(isa), b.kind = op.kind, b.fold = fold_of(op.kind);
+  merge_axes(dims, axes, b);
+  split(b);
+  b.epilogue = EpilogueRunner(b.isa, n, int(own_inputs(n.op, n.inputs.size())), n.outputs[0].dims);
+  if (!n.outputs[0].dims.empty()) b.last_axis = n.outputs[0].dims.back();
+  return bound;
+}
+
+/// Partial folds of blocks; for log_sum_exp, the maxima.
+int64_t reduce_workspace(const TacticState& state) {
+  const auto& b = bound_as<Bound>(state);
+  if (b.kind == Reduce::Kind::kLogSumExp) return b.by_rows ? 0 : b.results * 4;
+  if (b.blocks == 1) return 0;
+  return b.by_rows ? b.kept.count * b.blocks * 8 : b.results * b.blocks * 4;
+}
+
+float finished(const Bound& b, double v) {
+  switch (b.kind) {
     case Reduce::Kind::kMean:
-      return v / float(n);
+      return float(v / double(b.count));
     case Reduce::Kind::kL2:
-      return std::sqrt(v);
+      return float(std::sqrt(v));
     case Reduce::Kind::kLogSum:
-      return std::log(v);
+      return float(std::log(v));
     default:
-      return v;
+      return float(v);
   }
 }
 
-void run(const TacticState& bound, const RunCall& call) {
-  const auto& b = *static_cast<const Bound*>(bound.get());
-  const float* from = call.inputs[0].as<float>();
-  float* to = call.outputs[0].as<float>();
-  Fold fold = fold_of(b.kind);
-  if (b.inner == 1) {
-    int64_t rows = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, b.n));
-    return parallel_for((b.outer + rows - 1) / rows, call.max_threads, [&](int64_t task) {
-      for (int64_t o = task * rows; o < std::min(b.outer, (task + 1) * rows); ++o)
-        to[o] = finish(b.kind, fold_row(b.isa, fold, from + o * b.n, b.n), b.n);
+void finish_row(const Bound& b, float* row) {
+  if (b.kind == Reduce::Kind::kMean) {
+    scale_row(b.isa, 1.0f / float(b.count), b.row, row);
+    if (b.count == 0) std::fill_n(row, b.row, std::numeric_limits<float>::quiet_NaN());
+  } else if (b.kind == Reduce::Kind::kL2) {
+    root_row(b.isa, 2, b.row, row);
+  } else if (b.kind == Reduce::Kind::kLogSum) {
+    for (int64_t c = 0; c < b.row; ++c) row[c] = std::log(row[c]);
+  }
+}
+
+/// The epilogue of results [begin, end), which may be parts of several rows.
+void run_epilogue(const Bound& b, EpilogueRun* run, float* y, int64_t begin, int64_t end) {
+  if (b.epilogue.empty()) return;
+  while (begin < end) {
+    const int64_t row = begin / b.last_axis, col = begin % b.last_axis;
+    const int64_t n = std::min(b.last_axis - col, end - begin);
+    EpilogueRunner::tile(run, y + begin, row, col, n);
+    begin += n;
+  }
+}
+
+/// Calls f(floats, count) for the row pieces of steps [begin, end) of result `o`.
+template <class F>
+void for_each_piece(const Bound& b, const float* x, int64_t o, int64_t begin, int64_t end, F f) {
+  const float* base = x + b.kept.offset(o);
+  for (int64_t s = begin; s < end; ++s) {
+    const int64_t at = s % b.segments * kSegment;
+    f(base + b.folded.offset(s / b.segments) + at,
+      b.segments == 1 ? b.row : std::min(kSegment, b.row - at));
+  }
+}
+
+double fold_rows(const Bound& b, const float* x, int64_t o, int64_t begin, int64_t end) {
+  double v = double(fold_identity(b.fold));
+  for_each_piece(b, x, o, begin, end, [&](const float* row, int64_t n) {
+    v = join_folds(join_of(b.fold), v, fold_row(b.isa, b.fold, row, n));
+  });
+  if (b.kind != Reduce::Kind::kLogSumExp) return v;
+  const float shift = std::isfinite(v) ? float(v) : 0.0f;
+  double sum = 0;
+  for_each_piece(b, x, o, begin, end,
+                 [&](const float* row, int64_t n) { sum += exp_sum_row(b.isa, row, n, shift); });
+  return std::log(sum) + double(shift);
+}
+
+/// Calls f(floats, rows, stride) for the runs of rows that steps [begin, end) of result row `o`
+/// are.
+template <class F>
+void for_each_run(const Bound& b, const float* x, int64_t o, int64_t begin, int64_t end, F f) {
+  const float* base = x + b.kept.offset(o);
+  const Group last = b.folded.list.empty() ? Group{1, 0} : b.folded.list.back();
+  while (begin < end) {
+    const int64_t n = std::min(last.extent - begin % last.extent, end - begin);
+    f(base + b.folded.offset(begin), n, last.stride);
+    begin += n;
+  }
+}
+
+void fold_columns(const Bound& b, const float* x, int64_t o, int64_t begin, int64_t end,
+                  float* out) {
+  std::fill_n(out, b.row, fold_identity(b.fold));
+  for_each_run(b, x, o, begin, end, [&](const float* from, int64_t rows, int64_t stride) {
+    fold_columns(b.isa, b.fold, from, rows, stride, b.row, out);
+  });
+}
+
+void log_sum_exp_columns(const Bound& b, const float* x, int64_t o, float* shift, float* out) {
+  fold_columns(b, x, o, 0, b.steps, shift);
+  for (int64_t c = 0; c < b.row; ++c)
+    if (!std::isfinite(shift[c])) shift[c] = 0;
+  std::fill_n(out, b.row, 0.0f);
+  for_each_run(b, x, o, 0, b.steps, [&](const float* from, int64_t rows, int64_t stride) {
+    exp_sum_columns(b.isa, from, rows, stride, b.row, shift, out);
+  });
+  for (int64_t c = 0; c < b.row; ++c) out[c] = std::log(out[c]) + shift[c];
+}
+
+void run_rows(const Bound& b, const RunCall& call, EpilogueRun* epilogue) {
+  const float* x = call.inputs[0].as<float>();
+  float* y = call.outputs[0].as<float>();
+  const int64_t outputs = b.kept.count;
+  if (b.blocks == 1) {
+    const int64_t tasks = (outputs + b.task_outputs - 1) / b.task_outputs;
+    return parallel_for(tasks, call.max_threads, [&](int64_t t) {
+      const int64_t begin = t * b.task_outputs, end = std::min(outputs, begin + b.task_outputs);
+      for (int64_t o = begin; o < end; ++o) y[o] = finished(b, fold_rows(b, x, o, 0, b.steps));
+      run_epilogue(b, epilogue, y, begin, end);
     });
   }
-  constexpr int64_t kColumns = 64;
-  int64_t chunks = (b.inner + kColumns - 1) / kColumns;
-  parallel_for(b.outer * chunks, call.max_threads, [&](int64_t task) {
-    int64_t o = task / chunks, c = task % chunks * kColumns,
-            width = std::min(kColumns, b.inner - c);
-    float* row = to + o * b.inner + c;
-    fold_columns(b.isa, fold, row, from + o * b.n * b.inner + c, b.n, b.inner, width);
-    for (int64_t i = 0; i < width; ++i) row[i] = finish(b.kind, row[i], b.n);
+  auto* parts = reinterpret_cast<double*>(call.workspace);
+  parallel_for(outputs * b.blocks, call.max_threads, [&](int64_t t) {
+    const int64_t begin = t % b.blocks * b.block_steps;
+    parts[t] = fold_rows(b, x, t / b.blocks, begin, std::min(b.steps, begin + b.block_steps));
+  });
+  for (int64_t o = 0; o < outputs; ++o) {
+    double v = parts[o * b.blocks];
+    for (int64_t k = 1; k < b.blocks; ++k)
+      v = join_folds(join_of(b.fold), v, parts[o * b.blocks + k]);
+    y[o] = finished(b, v);
+  }
+  run_epilogue(b, epilogue, y, 0, outputs);
+}
+
+void run_columns(const Bound& b, const RunCall& call, EpilogueRun* epilogue) {
+  const float* x = call.inputs[0].as<float>();
+  float* y = call.outputs[0].as<float>();
+  auto* work = reinterpret_cast<float*>(call.workspace);
+  const int64_t outputs = b.kept.count;
+  if (b.blocks == 1) {
+    const int64_t tasks = (outputs + b.task_outputs - 1) / b.task_outputs;
+    return parallel_for(tasks, call.max_threads, [&](int64_t t) {
+      const int64_t begin = t * b.task_outputs, end = std::min(outputs, begin + b.task_outputs);
+      for (int64_t o = begin; o < end; ++o) {
+        float* out = y + o * b.row;
+        if (b.kind == Reduce::Kind::kLogSumExp)
+          log_sum_exp_columns(b, x, o, work + o * b.row, out);
+        else
+          fold_columns(b, x, o, 0, b.steps, out), finish_row(b, out);
+      }
+      run_epilogue(b, epilogue, y, begin * b.row, end * b.row);
+    });
+  }
+  parallel_for(outputs * b.blocks, call.max_threads, [&](int64_t t) {
+    const int64_t begin = t % b.blocks * b.block_steps;
+    fold_columns(b, x, t / b.blocks, begin, std::min(b.steps, begin + b.block_steps),
+                 work + t * b.row);
+  });
+  parallel_for(outputs, call.max_threads, [&](int64_t o) {
+    float* out = y + o * b.row;
+    std::copy_n(work + o * b.blocks * b.row, b.row, out);
+    for (int64_t k = 1; k < b.blocks; ++k)
+      join_rows(b.isa, join_of(b.fold), work + (o * b.blocks + k) * b.row, b.row, out);
+    finish_row(b, out);
+    run_epilogue(b, epilogue, y, o * b.row, (o + 1) * b.row);
+  });
+}
+
+void reduce_run(const TacticState& state, const RunCall& call) {
+  const auto& b = bound_as<Bound>(state);
+  if (b.results == 0) return;
+  EpilogueRun epilogue =
+      b.epilogue.start(call, int(call.inputs.size()) - b.epilogue.operand_count());
+  (b.by_rows ? run_rows : run_columns)(b, call, &epilogue);
+}
+
+// ---- arg_reduce: lines of `length`, `inner` apart ----
+
+struct ArgBound {
+  Isa isa = Isa::kBaseline;
+  bool max = true, last = false;
+  int64_t outer = 1, length = 1, inner = 1;
+};
+
+Refusal arg_supports(const NodeView& n) {
+  if (n.inputs[0].dtype != DType::kFloat32) return "x is not f32";
+  return n.inputs[0].has_rank() ? "" : "the rank of x is unknown";
+}
+
+TacticState arg_bind(const TacticState& isa, const BoundNode& n) {
+  const auto& op = *n.op.as<ArgReduce>();
+  const Dims& dims = n.inputs[0].dims;
+  auto bound = std::make_shared<ArgBound>();
+  bound->isa = isa_of(isa), bound->max = op.max, bound->last = op.select_last;
+  const size_t axis = axis_of(op.axis, dims.size());
+  for (size_t a = 0; a < dims.size(); ++a)
+    (a < axis ? bound->outer : a == axis ? bound->length : bound->inner) *= dims[a];
+  require(bound->length > 0 || bound->outer * bound->inner == 0,
+          "nothing to choose from along an empty axis");
+  require(element_count(n.outputs[0].dims) == bound->outer * bound->inner,
+          "the result of arg_reduce has another size");
+  return bound;
+}
+
+constexpr int64_t kArgColumns = 256;
+
+/// Columns [c, c + n) of one block of lines.
+void arg_columns(const ArgBound& b, const float* x, int64_t n, int64_t* to) {
+  float best[kArgColumns];
+  std::copy_n(x, n, best);
+  std::fill_n(to, n, int64_t{0});
+  for (int64_t k = 1; k < b.length; ++k) {
+    const float* v = x + k * b.inner;
+    for (int64_t c = 0; c < n; ++c) {
+      const bool better = b.max ? v[c] > best[c] : v[c] < best[c];
+      const bool take =
+          best[c] == best[c] && (better || v[c] != v[c] || (b.last && v[c] == best[c]));
+      best[c] = take ? v[c] : best[c];
+      to[c] = take ? k : to[c];
+    }
+  }
+}
+
+void arg_run(const TacticState& state, const RunCall& call) {
+  const auto& b = bound_as<ArgBound>(state);
+  const float* x = call.inputs[0].as<float>();
+  auto* y = call.outputs[0].as<int64_t>();
+  if (b.outer == 0 || b.inner == 0) return;
+  if (b.inner == 1) {
+    const int64_t rows = std::max<int64_t>(1, kTaskFloats / b.length);
+    return parallel_for((b.outer + rows - 1) / rows, call.max_threads, [&](int64_t t) {
+      for (int64_t o = t * rows; o < std::min(b.outer, (t + 1) * rows); ++o)
+        y[o] = arg_row(b.isa, b.max, b.last, x + o * b.length, b.length);
+    });
+  }
+  const int64_t chunks = (b.inner + kArgColumns - 1) / kArgColumns;
+  parallel_for(b.outer * chunks, call.max_threads, [&](int64_t t) {
+    const int64_t o = t / chunks, c = t % chunks * kArgColumns;
+    arg_columns(b, x + o * b.length * b.inner + c, std::min(kArgColumns, b.inner - c),
+                y + o * b.inner + c);
   });
 }
 
 const Tactic kRows[] = {
     {.name = "cpu.reduce",
      .op = Reduce::kName,
-     .supports = supports,
-     .configs = configs,
-     .load = load,
-     .bind = bind,
-     .run = run},
+     .supports = reduce_supports,
+     .configs = isa_configs,
+     .load = load_isa,
+     .bind = reduce_bind,
+     .workspace = reduce_workspace,
+     .run = reduce_run},
+    {.name = "cpu.arg_reduce",
+     .op = ArgReduce::kName,
+     .supports = arg_supports,
+     .configs = isa_configs,
+     .load = load_isa,
+     .bind = arg_bind,
+     .run = arg_run},
 };
 
 }  // namespace

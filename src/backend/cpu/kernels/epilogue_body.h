@@ -34,6 +34,8 @@ class EpilogueRunner {
   EpilogueRunner(Isa isa, const BoundNode& node, int own, const Dims& dims);
 
   bool empty() const { return program_.empty(); }
+  /// Inputs of the node that the epilogue takes, after the op's own.
+  int operand_count() const { return int(operands_.size()); }
   EpilogueRun start(const RunCall& call, int own) const;
 
   /// Epilogue::tile; `run` is an EpilogueRun. Thread-safe.
