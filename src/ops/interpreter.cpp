@@ -1,5 +1,7 @@
 #include "ops/interpreter.h"
 
+#include <new>
+
 #include "base/error.h"
 #include "ops/table.h"
 
@@ -61,6 +63,9 @@ void run_reference(const Node& node, std::span<const Value> inputs, std::span<Va
   } catch (const Error& e) {
     if (!e.origin().empty() || node.origins.empty()) throw;
     throw Error(e.kind(), e.message(), node.origins.front());
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorKind::kUser, cat(node.op.label(), " needs more memory than there is"),
+                node.origins.empty() ? "" : node.origins.front());
   }
 }
 
