@@ -18,7 +18,4 @@ std::span<const Tactic> tactics() {
   return rows;
 }
 
-// Families that have no rows yet.
-std::span<const Tactic> recurrent_tactics() { return {}; }
-
 }  // namespace vitrify::cpu
