@@ -13,5 +13,6 @@ std::span<const Tactic> norm_tactics();         // tactics_norm.cpp
 std::span<const Tactic> movement_tactics();     // tactics_movement.cpp
 std::span<const Tactic> attention_tactics();    // tactics_attention.cpp
 std::span<const Tactic> recurrent_tactics();    // tactics_recurrent.cpp
+std::span<const Tactic> quantize_tactics();     // tactics_quantize.cpp
 
 }  // namespace vitrify::cpu

@@ -9,9 +9,9 @@ namespace vitrify::cpu {
 std::span<const Tactic> tactics() {
   static const std::vector<Tactic> rows = [] {
     std::vector<Tactic> all;
-    for (auto family :
-         {contraction_tactics(), pointwise_tactics(), pool_tactics(), reduce_tactics(),
-          norm_tactics(), movement_tactics(), attention_tactics(), recurrent_tactics()})
+    for (auto family : {contraction_tactics(), pointwise_tactics(), pool_tactics(),
+                        reduce_tactics(), norm_tactics(), movement_tactics(), attention_tactics(),
+                        recurrent_tactics(), quantize_tactics()})
       all.insert(all.end(), family.begin(), family.end());
     return all;
   }();

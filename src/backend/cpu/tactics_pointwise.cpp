@@ -3,7 +3,7 @@
 
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/scalar_body.h"
-#include "backend/cpu/pointwise_loop.h"
+#include "backend/cpu/pointwise_step.h"
 #include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 
@@ -61,57 +61,39 @@ Refusal scalar_supports(const NodeView& n) {
   return scalar_body_refusal(body_of(n.op, n.outputs[0].dtype), dtypes(n.inputs));
 }
 
-template <class Program>
-struct Bound {
-  PointwiseLoop loop;
-  Program program;
-  Isa isa = Isa::kBaseline;
-};
-
-template <class Program>
-TacticState bind_loop(const BoundNode& n, Program program, Isa isa) {
-  return std::make_shared<Bound<Program>>(
-      PointwiseLoop(n.outputs[0].dims, n.inputs, dtypes(n.input_types), n.outputs,
-                    dtypes(n.output_types)),
-      std::move(program), isa);
-}
-
 TacticState vector_bind(const TacticState& isa, const BoundNode& n) {
-  auto program = compile_body(body_of(n.op, n.output_types[0].dtype), dtypes(n.input_types));
-  require(dtypes(n.output_types) == program.result_types,
-          "the node's results are not of its body's types");
-  return bind_loop(n, std::move(program), isa_of(isa));
+  return bind_body(isa_of(isa), body_of(n.op, n.output_types[0].dtype), n.inputs,
+                   dtypes(n.input_types), n.outputs, dtypes(n.output_types));
 }
+
+struct ScalarBound {
+  PointwiseLoop loop;
+  ScalarProgram program;
+};
 
 TacticState scalar_bind(const TacticState&, const BoundNode& n) {
   auto program = compile_scalar_body(body_of(n.op, n.output_types[0].dtype), dtypes(n.input_types));
   std::vector<DType> results;
   for (int32_t r : program.body.outputs) results.push_back(program.types[size_t(r)]);
   require(dtypes(n.output_types) == results, "the node's results are not of its body's types");
-  return bind_loop(n, std::move(program), Isa::kBaseline);
+  PointwiseLoop loop(n.outputs[0].dims, n.inputs, dtypes(n.input_types), n.outputs, results);
+  return std::make_shared<ScalarBound>(std::move(loop), std::move(program));
 }
 
-template <class Program>
-int64_t workspace(const TacticState& state) {
-  return bound_as<Bound<Program>>(state).loop.workspace_bytes();
+int64_t scalar_workspace(const TacticState& state) {
+  return bound_as<ScalarBound>(state).loop.workspace_bytes();
 }
 
-template <class Program>
-void run(const TacticState& state, const RunCall& call) {
-  const auto& bound = bound_as<Bound<Program>>(state);
+void scalar_run(const TacticState& state, const RunCall& call) {
+  const auto& bound = bound_as<ScalarBound>(state);
   bound.loop.run(
       call,
       [](const void* context, const std::byte* const* rows, const int64_t* steps,
          std::byte* const* results, int64_t n) {
-        const auto& b = *static_cast<const Bound<Program>*>(context);
+        const auto& b = *static_cast<const ScalarBound*>(context);
         BodyOperand operands[kMaxBodyOperands];
-        if constexpr (std::is_same_v<Program, BodyProgram>) {
-          for (int i = 0; i < b.program.operands; ++i) operands[i] = {rows[i], steps[i]};
-          run_body_row(b.isa, b.program, operands, results, n);
-        } else {
-          for (int i = 0; i < b.program.body.inputs; ++i) operands[i] = {rows[i], steps[i]};
-          run_scalar_body_row(b.program, operands, results, n);
-        }
+        for (int i = 0; i < b.program.body.inputs; ++i) operands[i] = {rows[i], steps[i]};
+        run_scalar_body_row(b.program, operands, results, n);
       },
       &bound);
 }
@@ -135,8 +117,8 @@ constexpr Tactic vector_row(std::string_view name, std::string_view op) {
           .configs = isa_configs,
           .load = load_isa,
           .bind = vector_bind,
-          .workspace = workspace<BodyProgram>,
-          .run = run<BodyProgram>,
+          .workspace = body_workspace,
+          .run = run_bound_body,
           .strided_inputs = kAll,
           .strided_outputs = kAll,
           .overwrites = overwrites};
@@ -146,8 +128,8 @@ constexpr Tactic scalar_row(std::string_view name, std::string_view op) {
           .op = op,
           .supports = scalar_supports,
           .bind = scalar_bind,
-          .workspace = workspace<ScalarProgram>,
-          .run = run<ScalarProgram>,
+          .workspace = scalar_workspace,
+          .run = scalar_run,
           .strided_inputs = kAll,
           .strided_outputs = kAll,
           .overwrites = overwrites};
