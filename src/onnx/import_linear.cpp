@@ -1,4 +1,4 @@
-// ai.onnx.ml: linear models and support vector regression.
+// ai.onnx.ml: linear models.
 #include "base/error.h"
 #include "onnx/import_ml.h"
 
@@ -7,7 +7,6 @@ namespace vitrify::onnx {
 namespace {
 
 ValueId add(NodeContext& c, ValueId a, ValueId b) { return c.binary(BinaryKind::kAdd, a, b); }
-ValueId mul(NodeContext& c, ValueId a, ValueId b) { return c.binary(BinaryKind::kMul, a, b); }
 ValueId float_input(NodeContext& c) { return c.cast(c.in(0), DType::kFloat32); }
 
 /// x · coefficientsᵀ + intercepts, [N, targets].
@@ -50,57 +49,9 @@ void import_linear_classifier(NodeContext& c) {
   c.outputs({pick_labels(c, std::move(labels), best), post_transform(c, scores)});
 }
 
-// ---- Support vectors ----
-
-/// The kernel of x [N, F] with each support vector [S, F]: [N, S].
-ValueId support_kernel(NodeContext& c, ValueId x, Tensor vectors) {
-  std::vector<double> p = c.floats_attribute("kernel_params");
-  p.resize(3);
-  auto scalar = [&](double v) { return c.scalar(v, DType::kFloat32); };
-  std::string kind = c.string_attribute("kernel_type", "LINEAR");
-  ValueId sv = c.constant(std::move(vectors));
-  ValueId dot = c.add(MatMul{false, true, {}}, {x, sv});
-  if (kind == "LINEAR") return dot;
-  if (kind == "RBF") {  // exp(-gamma |x - v|²)
-    ValueId gap = c.binary(BinaryKind::kSub, c.add(Unsqueeze{{1}}, {x}), sv);
-    ValueId distance = c.add(
-        Reduce{.kind = Reduce::Kind::kSumSquare, .axes = {2}, .keepdims = false, .epilogue = {}},
-        {gap});
-    return c.unary(UnaryKind::kExp, mul(c, distance, scalar(-p[0])));
-  }
-  ValueId affine = add(c, mul(c, dot, scalar(p[0])), scalar(p[1]));
-  if (kind == "POLY") return c.binary(BinaryKind::kPow, affine, scalar(p[2]));
-  require(kind == "SIGMOID", "unknown kernel_type '", kind, "'");
-  return c.unary(UnaryKind::kTanh, affine);
-}
-
-void import_svm_regressor(NodeContext& c) {
-  std::vector<double> coefficients = c.floats_attribute("coefficients"),
-                      vectors = c.floats_attribute("support_vectors"),
-                      rho = c.floats_attribute("rho");
-  int64_t count = c.int_attribute("n_supports", 0);
-  ValueId x = float_input(c);
-  require(!coefficients.empty() && rho.size() <= 1, "the coefficients are missing");
-  ValueId kernel = x;
-  if (count > 0) {
-    require(int64_t(coefficients.size()) == count && int64_t(vectors.size()) % count == 0,
-            "support_vectors and coefficients do not fit n_supports");
-    kernel = support_kernel(
-        c, x, floats_tensor(vectors).reshaped({count, int64_t(vectors.size()) / count}));
-  }
-  Tensor column = floats_tensor(coefficients).reshaped({int64_t(coefficients.size()), 1});
-  ValueId y = c.add(MatMul{}, {kernel, c.constant(std::move(column))});
-  if (!rho.empty()) y = add(c, y, c.scalar(rho[0], DType::kFloat32));
-  if (c.int_attribute("one_class", 0) == 0) return c.outputs({post_transform(c, y)});
-  ValueId inside = c.binary(BinaryKind::kGreater, y, c.scalar(0, DType::kFloat32));
-  c.outputs(
-      {c.add(Select{}, {inside, c.scalar(1, DType::kFloat32), c.scalar(-1, DType::kFloat32)})});
-}
-
 constexpr ImportRow kRows[] = {
     {kMlDomain, "LinearClassifier", 1, import_linear_classifier},
     {kMlDomain, "LinearRegressor", 1, import_linear_regressor},
-    {kMlDomain, "SVMRegressor", 1, import_svm_regressor},
 };
 
 }  // namespace

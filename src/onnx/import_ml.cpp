@@ -209,7 +209,8 @@ constexpr ImportRow kRows[] = {
 
 std::vector<ImportRow> make_rows() {
   std::vector<ImportRow> rows(std::begin(kRows), std::end(kRows));
-  for (auto more : {linear_rows(), tree_rows()}) rows.insert(rows.end(), more.begin(), more.end());
+  for (auto more : {linear_rows(), svm_rows(), tree_rows()})
+    rows.insert(rows.end(), more.begin(), more.end());
   return rows;
 }
 

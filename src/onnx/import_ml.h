@@ -21,6 +21,7 @@ Tensor class_labels(NodeContext& c, std::string_view ints_name);
 ValueId pick_labels(NodeContext& c, Tensor labels, ValueId index);
 
 std::span<const ImportRow> linear_rows();  // import_linear.cpp
+std::span<const ImportRow> svm_rows();     // import_svm.cpp
 std::span<const ImportRow> tree_rows();    // import_tree.cpp
 
 }  // namespace vitrify::onnx

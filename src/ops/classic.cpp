@@ -8,8 +8,8 @@ namespace vitrify {
 
 namespace {
 std::vector<std::span<const ClassicRow>> families() {
-  return {linear_classics(),    vision_classics(), signal_classics(),
-          attention_classics(), text_classics(),   ml_classics()};
+  return {linear_classics(), vision_classics(), signal_classics(), attention_classics(),
+          text_classics(),   ml_classics(),     svm_classics()};
 }
 }  // namespace
 

@@ -25,6 +25,7 @@ std::span<const ClassicRow> signal_classics();     // ops/signal.cpp
 std::span<const ClassicRow> attention_classics();  // ops/linear_attention.cpp
 std::span<const ClassicRow> text_classics();       // ops/text.cpp
 std::span<const ClassicRow> ml_classics();         // ops/ml.cpp
+std::span<const ClassicRow> svm_classics();        // ops/svm.cpp
 
 /// The row; user error when there is none.
 const ClassicRow& classic_row(const Op& op);
