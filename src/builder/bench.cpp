@@ -17,6 +17,7 @@ namespace {
 /// Reference kernels are slow: bigger nodes are compared between candidates only.
 constexpr double kReferenceFlops = 2e8;
 constexpr double kTimeBudget = 0.03;  // seconds a candidate
+constexpr int kRounds = 40;
 constexpr int kSamples = 4096;
 
 int64_t eval(const Dim& d, const std::map<std::string, int64_t>& bindings) {
@@ -53,16 +54,39 @@ std::byte* raw(const Value& v) {
 
 }  // namespace
 
+/// A candidate that is ready to run.
+struct Bench::Entry {
+  const Tactic* tactic = nullptr;
+  std::shared_ptr<std::byte> packed, workspace;
+  TacticState state;
+  std::vector<Tensor> outputs;
+  std::vector<Operand> in_operands, out_operands;
+  double best = INFINITY;
+
+  double run(int max_threads) {
+    const auto start = std::chrono::steady_clock::now();
+    tactic->run(state, {in_operands, out_operands, workspace.get(), max_threads, nullptr});
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    return took.count();
+  }
+};
+
 Bench::Bench(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
              int max_threads)
     : graph_(graph),
       node_(graph.nodes[size_t(node)]),
-      index_(node),
+      info_(graph, node),
       bindings_(bindings),
       max_threads_(max_threads > 0 ? max_threads : ThreadPool::process().size()) {
   make_inputs();
   for (const Type& t : node_.types) out_dims_.push_back(eval(t, bindings_));
+  for (const Value& v : inputs_)
+    in_.push_back(v.has_value() ? Extents{v.tensor.dims(), dense_strides(v.tensor.dims())}
+                                : Extents{});
+  for (const Dims& d : out_dims_) out_.push_back({d, dense_strides(d)});
 }
+
+Bench::~Bench() = default;
 
 void Bench::make_inputs() {
   for (ValueId v : node_.inputs) {
@@ -117,52 +141,59 @@ std::string Bench::compare(const std::vector<Tensor>& outputs) {
   return "";
 }
 
-Measurement Bench::measure(const Tactic& tactic, const Config& config) {
-  NodeInfo info(graph_, index_);
-  std::vector<std::byte> packed;
-  if (tactic.prepare) packed = tactic.prepare(info.view(), config);
+BoundNode Bench::bound_node() const {
+  return {node_.op,
+          info_.inputs,
+          node_.types,
+          in_,
+          out_,
+          known_,
+          [this](const Dim& d) { return eval(d, bindings_); },
+          max_threads_};
+}
+
+double Bench::predict(const Tactic& tactic, const Config& config) const {
+  return tactic.predict ? tactic.predict(bound_node(), config) : -1;
+}
+
+void Bench::add(const Tactic& tactic, const Config& config) {
+  auto entry = std::make_unique<Entry>();
+  entry->tactic = &tactic;
   Backend& backend = *backends().front();
-  auto aligned = backend.allocate(int64_t(packed.size()));
-  std::copy(packed.begin(), packed.end(), aligned.get());
-  TacticState state;
-  if (tactic.load) state = tactic.load(node_.op, config, std::span(aligned.get(), packed.size()));
-  std::vector<Extents> in, out;
-  for (const Value& v : inputs_)
-    in.push_back(v.has_value() ? Extents{v.tensor.dims(), dense_strides(v.tensor.dims())}
-                               : Extents{});
-  std::vector<Tensor> outputs;
-  std::vector<Operand> in_operands, out_operands;
-  for (const Value& v : inputs_) in_operands.push_back({raw(v)});
+  size_t bytes = 0;
+  if (tactic.prepare) {
+    const std::vector<std::byte> packed = tactic.prepare(info_.view(), config);
+    bytes = packed.size();
+    entry->packed = backend.allocate(int64_t(bytes));
+    std::copy(packed.begin(), packed.end(), entry->packed.get());
+  }
+  if (tactic.load)
+    entry->state = tactic.load(node_.op, config, std::span(entry->packed.get(), bytes));
+  if (tactic.bind) entry->state = tactic.bind(entry->state, bound_node());
+  entry->workspace = backend.allocate(tactic.workspace ? tactic.workspace(entry->state) : 0);
+  for (const Value& v : inputs_) entry->in_operands.push_back({raw(v)});
   for (size_t o = 0; o < out_dims_.size(); ++o) {
-    out.push_back({out_dims_[o], dense_strides(out_dims_[o])});
-    outputs.emplace_back(node_.types[o].dtype, out_dims_[o]);
-    out_operands.push_back({outputs.back().raw()});
+    entry->outputs.emplace_back(node_.types[o].dtype, out_dims_[o]);
+    entry->out_operands.push_back({entry->outputs.back().raw()});
   }
-  const BoundNode bound{node_.op,
-                        info.inputs,
-                        node_.types,
-                        in,
-                        out,
-                        known_,
-                        [this](const Dim& d) { return eval(d, bindings_); },
-                        max_threads_};
-  if (tactic.bind) state = tactic.bind(state, bound);
-  auto workspace = backend.allocate(tactic.workspace ? tactic.workspace(state) : 0);
-  const RunCall call{in_operands, out_operands, workspace.get(), max_threads_, nullptr};
-  using Clock = std::chrono::steady_clock;
-  tactic.run(state, call);
-  Measurement result;
-  result.problem = compare(outputs);
-  const auto start = Clock::now();
-  double best = INFINITY;
-  for (int i = 0; i < 50; ++i) {
-    const auto before = Clock::now();
-    tactic.run(state, call);
-    best = std::min(best, std::chrono::duration<double, std::milli>(Clock::now() - before).count());
-    if (i >= 2 && std::chrono::duration<double>(Clock::now() - start).count() > kTimeBudget) break;
+  entries_.push_back(std::move(entry));
+}
+
+std::vector<Measurement> Bench::measure() {
+  std::vector<Measurement> results(entries_.size());
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    entries_[i]->run(max_threads_);
+    results[i].problem = compare(entries_[i]->outputs);
   }
-  result.milliseconds = best;
-  return result;
+  double spent = 0;
+  for (int round = 0; round < kRounds && spent < kTimeBudget * double(entries_.size()); ++round)
+    for (auto& entry : entries_) {
+      const double took = entry->run(max_threads_);
+      entry->best = std::min(entry->best, took);
+      spent += took;
+    }
+  for (size_t i = 0; i < entries_.size(); ++i) results[i].milliseconds = entries_[i]->best * 1e3;
+  return results;
 }
 
 }  // namespace vitrify

@@ -79,16 +79,30 @@ std::vector<StoredConstant> store_constants(const Graph& graph, const std::vecto
   return stored;
 }
 
-/// ISA features that the chosen tactics' backends work with.
+const Tactic* tactic_of(Backend& backend, std::string_view name) {
+  for (const Tactic& tactic : backend.tactics())
+    if (tactic.name == name) return &tactic;
+  return nullptr;
+}
+
+/// ISA features that the chosen tactics need: those that a config names; all of the backend's where
+/// packed weights come without.
 std::vector<std::string> needed_features(const std::vector<Plan>& plans) {
-  std::set<std::string> features;
-  for (Backend* backend : backends())
-    for (const Tactic& tactic : backend->tactics())
-      for (const Plan& plan : plans)
-        for (const Step& step : plan.steps)
-          if (step.tactic == tactic.name)
-            for (const auto& f : backend->features()) features.insert(f);
-  return {features.begin(), features.end()};
+  std::set<std::string> needed;
+  for (Backend* backend : backends()) {
+    const std::vector<std::string> features = backend->features();
+    for (const Plan& plan : plans)
+      for (const Step& step : plan.steps) {
+        const Tactic* tactic = tactic_of(*backend, step.tactic);
+        if (!tactic) continue;
+        bool named = false;
+        for (const auto& f : features)
+          if ((" " + step.config + " ").find(" " + f + " ") != std::string::npos)
+            named = true, needed.insert(f);
+        if (!named && !step.packed.empty()) needed.insert(features.begin(), features.end());
+      }
+  }
+  return {needed.begin(), needed.end()};
 }
 
 /// True when some fast tactic runs the node.
@@ -107,8 +121,8 @@ Graph split_refused(Graph graph, BuildReport& report, const PipelineOptions& opt
     const Body* body = node.op.body();
     if (!body || body->empty() || node.op.is<Pointwise>() || has_tactic(graph, n)) continue;
     refused.insert(&node);
-    report.decisions.push_back({"split_refused", "no fast tactic runs the fused node",
-                                node.origins, node.op.label()});
+    report.decisions.push_back(
+        {"split_refused", "no fast tactic runs the fused node", node.origins, node.op.label()});
   }
   if (refused.empty()) return graph;
   const Graph split = split_nodes(graph, [&](const Node& n) { return refused.count(&n) > 0; });

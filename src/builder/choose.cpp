@@ -77,25 +77,32 @@ class Chooser {
 
   void compare(int32_t n, const std::vector<std::pair<const Tactic*, Config>>& able,
                Choice& choice) {
-    std::optional<Bench> bench;
-    if (options_.timing) try {
-        bench.emplace(graph_, n, bindings_, options_.max_threads);
-      } catch (const Error&) {
-        // Shapes that only a run tells: the table's order decides.
+    const size_t first = choice.candidates.size();
+    for (const auto& [tactic, config] : able)
+      choice.candidates.push_back({std::string(tactic->name), config, "", -1});
+    try {
+      Bench bench(graph_, n, bindings_, options_.max_threads);
+      if (options_.timing) {
+        for (const auto& [tactic, config] : able) bench.add(*tactic, config);
+        const std::vector<Measurement> results = bench.measure();
+        for (size_t i = 0; i < able.size(); ++i) {
+          choice.candidates[first + i].milliseconds = results[i].milliseconds;
+          choice.candidates[first + i].refusal = results[i].problem;
+        }
+        choice.measured = true;
+      } else {
+        for (size_t i = 0; i < able.size(); ++i)
+          choice.candidates[first + i].milliseconds = bench.predict(*able[i].first, able[i].second);
       }
+    } catch (const Error&) {
+      return;  // shapes that only a run tells: the table's order decides
+    }
     double best = -1;
-    for (const auto& [tactic, config] : able) {
-      Candidate candidate{std::string(tactic->name), config, "", -1};
-      if (bench) {
-        const Measurement m = bench->measure(*tactic, config);
-        candidate.milliseconds = m.milliseconds, candidate.refusal = m.problem;
-      }
-      const bool good = candidate.refusal.empty() && candidate.milliseconds >= 0;
-      if (good && (best < 0 || candidate.milliseconds < best)) {
-        best = candidate.milliseconds;
-        choice.tactic = tactic->name, choice.config = config, choice.measured = true;
-      }
-      choice.candidates.push_back(std::move(candidate));
+    for (size_t i = first; i < choice.candidates.size(); ++i) {
+      const Candidate& c = choice.candidates[i];
+      if (!c.refusal.empty() || c.milliseconds < 0 || (best >= 0 && c.milliseconds >= best))
+        continue;
+      best = c.milliseconds, choice.tactic = c.tactic, choice.config = c.config;
     }
   }
 

@@ -47,21 +47,31 @@ class Bench {
   /// Throws when the node's shapes are not known from `bindings` alone.
   Bench(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
         int max_threads);
-  Measurement measure(const Tactic& tactic, const Config& config);
+  ~Bench();
+  /// Prepares a candidate for `measure`.
+  void add(const Tactic& tactic, const Config& config);
+  /// Runs the candidates by turns; one measurement each, in the order of `add`.
+  std::vector<Measurement> measure();
+  /// What the tactic's own model says; -1 when it has none.
+  double predict(const Tactic& tactic, const Config& config) const;
 
  private:
+  struct Entry;
   void make_inputs();
+  BoundNode bound_node() const;
   std::string compare(const std::vector<Tensor>& outputs);
 
   const Graph& graph_;
   const Node& node_;
-  int32_t index_;
+  NodeInfo info_;
   const std::map<std::string, int64_t>& bindings_;
   int max_threads_;
   std::vector<Value> inputs_;
   std::vector<std::vector<int64_t>> known_;
   std::vector<Dims> out_dims_;
+  std::vector<Extents> in_, out_;
   std::vector<Tensor> expected_;  ///< the reference's answer, or the first candidate's
+  std::vector<std::unique_ptr<Entry>> entries_;
 };
 
 }  // namespace vitrify
