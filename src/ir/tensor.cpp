@@ -20,6 +20,14 @@ std::shared_ptr<std::byte> allocate_zeroed(size_t bytes) {
   return {p, [](std::byte* q) { std::free(q); }};
 }
 
+std::shared_ptr<std::vector<std::string>> allocate_strings(size_t count) {
+  try {
+    return std::make_shared<std::vector<std::string>>(count);
+  } catch (const std::exception&) {  // bad_alloc, or length_error
+    fail("no memory for a tensor of ", count, " strings");
+  }
+}
+
 /// How an element is aligned when its bytes are read as its C++ type.
 size_t alignment(DType dtype) {
   if (dtype == DType::kString) return alignof(std::string);
@@ -32,7 +40,7 @@ Tensor::Tensor(DType dtype, Dims dims) : dtype_(dtype), dims_(std::move(dims)) {
   size_ = element_count(dims_);
   if (dtype == DType::kString) {
     bytes_ = size_t(byte_size(dtype, size_));
-    auto strings = std::make_shared<std::vector<std::string>>(size_t(size_));
+    auto strings = allocate_strings(size_t(size_));
     data_ = reinterpret_cast<std::byte*>(strings->data());
     owner_ = std::move(strings);
     return;
