@@ -1,7 +1,6 @@
 #include "backend/cpu/pointwise_loop.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -11,25 +10,34 @@ namespace vitrify::cpu {
 namespace {
 
 constexpr int64_t kTaskElements = 16384;
-constexpr int64_t kGapElements = 256;  ///< of a buffer for operands with gaps
-constexpr int64_t kShortRow = 256, kRepeatedRow = 1024;
+constexpr int64_t kShortRow = 256, kTile = 512;  // elements
 
-void copy_gapped(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step,
-                 int64_t size, int64_t n) {
-  auto copy = [&]<class T>(T) {
-    for (int64_t i = 0; i < n; ++i)
-      *reinterpret_cast<T*>(to + i * to_step) = *reinterpret_cast<const T*>(from + i * from_step);
-  };
-  switch (size) {
-    case 1:
-      return copy(uint8_t{});
-    case 2:
-      return copy(uint16_t{});
-    case 4:
-      return copy(uint32_t{});
-    default:
-      return copy(uint64_t{});
+constexpr int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct Block {
+  int64_t rows, columns, row_stride, column_stride;  ///< strides in bytes
+};
+
+template <class T>
+void copy_block(const std::byte* from, const Block& f, std::byte* to, const Block& t) {
+  for (int64_t r = 0; r < f.rows; ++r) {
+    const std::byte* x = from + r * f.row_stride;
+    std::byte* y = to + r * t.row_stride;
+    if (f.column_stride == int64_t(sizeof(T)) && t.column_stride == int64_t(sizeof(T)))
+      std::copy_n(reinterpret_cast<const T*>(x), f.columns, reinterpret_cast<T*>(y));
+    else
+      for (int64_t c = 0; c < f.columns; ++c)
+        *reinterpret_cast<T*>(y + c * t.column_stride) =
+            *reinterpret_cast<const T*>(x + c * f.column_stride);
   }
+}
+
+void copy_block(int64_t size, const std::byte* from, const Block& f, std::byte* to,
+                const Block& t) {
+  (size == 1   ? copy_block<uint8_t>
+   : size == 2 ? copy_block<uint16_t>
+   : size == 4 ? copy_block<uint32_t>
+               : copy_block<uint64_t>)(from, f, to, t);
 }
 
 }  // namespace
@@ -48,17 +56,7 @@ PointwiseLoop::PointwiseLoop(const Dims& dims, std::span<const Extents> operands
     add(results[i], dims, result_types[i]);
   }
   merge();
-  segment_ = kTaskElements;
-  repeat_rows();
-  for (Walk& w : walks_) {
-    w.step = w.periodic ? 1 : w.strides[rank_ - 1] / w.size;
-    if (w.gapped()) segment_ = kGapElements;
-  }
-  const int64_t inner = dims_[rank_ - 1], segments = (inner + segment_ - 1) / segment_;
-  units_ = segments;
-  for (int a = 0; a + 1 < rank_; ++a) units_ *= dims_[a];
-  const int64_t unit = std::max<int64_t>(1, std::min(inner, segment_));
-  task_units_ = std::max<int64_t>(1, kTaskElements / unit);
+  choose_segments();
 }
 
 void PointwiseLoop::add(const Extents& e, const Dims& dims, DType dtype) {
@@ -97,88 +95,103 @@ void PointwiseLoop::merge() {
   }
 }
 
-/// Merges the two last axes when the rows are short and every operand either goes on evenly or has
-/// one row for all.
-void PointwiseLoop::repeat_rows() {
-  if (rank_ < 2 || dims_[rank_ - 1] >= kShortRow || dims_[rank_ - 1] == 0) return;
+void PointwiseLoop::choose_segments() {
   const int last = rank_ - 1;
-  const int64_t period = dims_[last];
-  auto repeats = [&](const Walk& w) {
-    return w.strides[last] == w.size &&
-           std::all_of(w.strides, w.strides + last, [](int64_t s) { return s == 0; });
-  };
-  bool any = false;
-  for (size_t i = 0; i < walks_.size(); ++i) {
-    const Walk& w = walks_[i];
-    if (w.strides[last] != 0 && w.strides[last] != w.size) return;
-    if (w.strides[last - 1] == w.strides[last] * period) continue;
-    if (i >= operands_ || !repeats(w)) return;
-    any = true;
+  const int64_t inner = dims_[last], outer = last > 0 ? dims_[last - 1] : 1;
+  bool tiled = inner < kShortRow && last > 0;
+  for (const Walk& w : walks_) tiled |= w.strides[last] != 0 && w.strides[last] != w.size;
+  columns_ = std::max<int64_t>(1, std::min(inner, tiled ? kTile : kTaskElements));
+  rows_ = tiled ? std::max<int64_t>(1, std::min(outer, kTile / columns_)) : 1;
+  for (Walk& w : walks_) {
+    w.step = w.strides[last] != 0 || (rows_ > 1 && w.strides[last - 1] != 0);
+    const bool is_row = w.strides[last] == w.size || inner == 1;
+    const bool rows_follow = rows_ == 1 || w.strides[last - 1] == inner * w.size;
+    w.buffered = w.step != 0 && !(is_row && rows_follow);
   }
-  if (!any) return;
-  const int64_t rows = std::clamp<int64_t>(dims_[last - 1], 1, kRepeatedRow / period);
-  period_ = period;
-  segment_ = rows * period;
-  for (size_t i = 0; i < operands_; ++i) {
-    Walk& w = walks_[i];
-    if (w.strides[last - 1] == w.strides[last] * period) continue;
-    w.periodic = true;
-    w.copies_at = workspace_;
-    workspace_ += (segment_ * w.size + 63) / 64 * 64;
-  }
-  dims_[last] *= dims_[last - 1];
-  drop(last - 1);
+  column_segments_ = div_up(inner, columns_);
+  row_segments_ = div_up(outer, rows_);
+  units_ = column_segments_ * row_segments_;
+  for (int a = 0; a + 1 < last; ++a) units_ *= dims_[a];
+  task_units_ = std::max<int64_t>(1, kTaskElements / (rows_ * columns_));
 }
+
+/// Runs segments one after the other.
+class PointwiseLoop::Task {
+ public:
+  Task(const PointwiseLoop& loop, const RunCall& call) : l_(loop), count_(loop.walks_.size()) {
+    for (size_t i = 0; i < count_; ++i) {
+      base_[i] = i < l_.operands_ ? call.inputs[i].data : call.outputs[i - l_.operands_].data;
+      steps_[i] = l_.walks_[i].step;
+      copied_[i] = nullptr;
+    }
+  }
+
+  void run(int64_t unit, Segment segment, const void* context) {
+    locate(unit);
+    for (size_t i = 0; i < l_.operands_; ++i)
+      if (l_.walks_[i].buffered) load(i);
+    for (size_t i = l_.operands_; i < count_; ++i)
+      if (l_.walks_[i].buffered && at_[i]) row_[i] = buffers_[i];
+    segment(context, row_, steps_, row_ + l_.operands_, rows_ * columns_);
+    for (size_t i = l_.operands_; i < count_; ++i)
+      if (const Walk& w = l_.walks_[i]; w.buffered && at_[i])
+        copy_block(w.size, buffers_[i], packed(w), at_[i], block(w));
+  }
+
+ private:
+  /// Extents of the segment and where each operand's part of it begins.
+  void locate(int64_t unit) {
+    const int last = l_.rank_ - 1;
+    const int64_t column = unit % l_.column_segments_ * l_.columns_;
+    unit /= l_.column_segments_;
+    const int64_t row = unit % l_.row_segments_ * l_.rows_;
+    unit /= l_.row_segments_;
+    columns_ = std::min(l_.columns_, l_.dims_[last] - column);
+    rows_ = last > 0 ? std::min(l_.rows_, l_.dims_[last - 1] - row) : 1;
+    int64_t index[kMaxLoopRank];
+    for (int a = last - 1; a-- > 0;) index[a] = a ? unit % l_.dims_[a] : unit, unit /= l_.dims_[a];
+    for (size_t i = 0; i < count_; ++i) {
+      const Walk& w = l_.walks_[i];
+      int64_t offset = column * w.strides[last];
+      if (last > 0) offset += row * w.strides[last - 1];
+      for (int a = 0; a + 1 < last; ++a) offset += index[a] * w.strides[a];
+      row_[i] = at_[i] = base_[i] ? base_[i] + offset : nullptr;
+    }
+  }
+
+  Block block(const Walk& w) const {
+    const int last = l_.rank_ - 1;
+    return {rows_, columns_, last > 0 ? w.strides[last - 1] : 0, w.strides[last]};
+  }
+  Block packed(const Walk& w) const { return {rows_, columns_, columns_ * w.size, w.size}; }
+
+  /// What repeats for every segment is copied once.
+  void load(size_t i) {
+    const Walk& w = l_.walks_[i];
+    row_[i] = buffers_[i];
+    if (copied_[i] == at_[i] && copied_rows_[i] >= rows_ && copied_columns_[i] == columns_) return;
+    copied_[i] = at_[i], copied_rows_[i] = rows_, copied_columns_[i] = columns_;
+    copy_block(w.size, at_[i], block(w), buffers_[i], packed(w));
+  }
+
+  const PointwiseLoop& l_;
+  size_t count_;
+  int64_t rows_ = 1, columns_ = 1;
+  std::byte *base_[kMaxLoopOperands], *at_[kMaxLoopOperands], *row_[kMaxLoopOperands];
+  int64_t steps_[kMaxLoopOperands];
+  const std::byte* copied_[kMaxLoopOperands];
+  int64_t copied_rows_[kMaxLoopOperands], copied_columns_[kMaxLoopOperands];
+  alignas(64) std::byte buffers_[kMaxLoopOperands][kTile * 8];
+};
 
 void PointwiseLoop::run(const RunCall& call, Segment segment, const void* context) const {
-  for (size_t i = 0; i < operands_; ++i) {
-    const Walk& w = walks_[i];
-    if (!w.periodic) continue;
-    const size_t row = size_t(period_ * w.size);
-    for (int64_t k = 0; k < segment_ / period_; ++k)
-      std::memcpy(call.workspace + w.copies_at + k * int64_t(row), call.inputs[i].data, row);
-  }
   if (std::find(dims_, dims_ + rank_, 0) != dims_ + rank_) return;
-  const int64_t tasks = (units_ + task_units_ - 1) / task_units_;
+  const int64_t tasks = div_up(units_, task_units_);
   parallel_for(tasks, call.max_threads, [&](int64_t t) {
-    run_units(call, t * task_units_, std::min(units_, (t + 1) * task_units_), segment, context);
+    Task task(*this, call);
+    for (int64_t u = t * task_units_; u < std::min(units_, (t + 1) * task_units_); ++u)
+      task.run(u, segment, context);
   });
-}
-
-void PointwiseLoop::run_units(const RunCall& call, int64_t begin, int64_t end, Segment segment,
-                              const void* context) const {
-  const int last = rank_ - 1;
-  const int64_t inner = dims_[last], segments = (inner + segment_ - 1) / segment_;
-  alignas(64) std::byte buffers[kMaxLoopOperands][kGapElements * 8];
-  std::byte* row[kMaxLoopOperands];
-  int64_t steps[kMaxLoopOperands];
-  for (size_t i = 0; i < walks_.size(); ++i) steps[i] = walks_[i].step != 0;
-  for (int64_t u = begin; u < end; ++u) {
-    const int64_t at = u % segments * segment_, n = std::min(segment_, inner - at);
-    int64_t index[kMaxLoopRank];
-    int64_t rest = u / segments;
-    for (int a = last; a-- > 0;) index[a] = a ? rest % dims_[a] : rest, rest /= dims_[a];
-    for (size_t i = 0; i < walks_.size(); ++i) {
-      const Walk& w = walks_[i];
-      std::byte* base = i < operands_ ? call.inputs[i].data : call.outputs[i - operands_].data;
-      int64_t offset = w.periodic ? 0 : at * w.strides[last];
-      for (int a = 0; a < last; ++a) offset += index[a] * w.strides[a];
-      row[i] = !base ? nullptr : w.periodic ? call.workspace + w.copies_at : base + offset;
-    }
-    size_t used = 0;
-    std::byte* gapped[kMaxLoopOperands];
-    for (size_t i = 0; i < walks_.size(); ++i) {
-      const Walk& w = walks_[i];
-      if (!w.gapped() || !row[i]) continue;
-      gapped[i] = row[i];
-      if (i < operands_) copy_gapped(row[i], w.strides[last], buffers[used], w.size, w.size, n);
-      row[i] = buffers[used++];
-    }
-    segment(context, row, steps, row + operands_, n);
-    for (size_t i = operands_; i < walks_.size(); ++i)
-      if (const Walk& w = walks_[i]; w.gapped() && row[i])
-        copy_gapped(row[i], w.size, gapped[i], w.strides[last], w.size, n);
-  }
 }
 
 }  // namespace vitrify::cpu

@@ -26,8 +26,6 @@ TacticState bind_body(Isa isa, const Body& body, std::span<const Extents> operan
   return std::make_shared<Bound>(std::move(loop), std::move(program), isa);
 }
 
-int64_t body_workspace(const TacticState& bound) { return bound_of(bound).loop.workspace_bytes(); }
-
 void run_bound_body(const TacticState& state, const RunCall& call) {
   const Bound& bound = bound_of(state);
   bound.loop.run(

@@ -12,7 +12,6 @@ namespace vitrify::cpu {
 TacticState bind_body(Isa isa, const Body& body, std::span<const Extents> operands,
                       std::span<const DType> operand_types, std::span<const Extents> results,
                       std::span<const DType> result_types);
-int64_t body_workspace(const TacticState& bound);
 void run_bound_body(const TacticState& bound, const RunCall& call);
 
 }  // namespace vitrify::cpu

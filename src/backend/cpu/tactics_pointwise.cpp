@@ -80,10 +80,6 @@ TacticState scalar_bind(const TacticState&, const BoundNode& n) {
   return std::make_shared<ScalarBound>(std::move(loop), std::move(program));
 }
 
-int64_t scalar_workspace(const TacticState& state) {
-  return bound_as<ScalarBound>(state).loop.workspace_bytes();
-}
-
 void scalar_run(const TacticState& state, const RunCall& call) {
   const auto& bound = bound_as<ScalarBound>(state);
   bound.loop.run(
@@ -117,7 +113,6 @@ constexpr Tactic vector_row(std::string_view name, std::string_view op) {
           .configs = isa_configs,
           .load = load_isa,
           .bind = vector_bind,
-          .workspace = body_workspace,
           .run = run_bound_body,
           .strided_inputs = kAll,
           .strided_outputs = kAll,
@@ -128,7 +123,6 @@ constexpr Tactic scalar_row(std::string_view name, std::string_view op) {
           .op = op,
           .supports = scalar_supports,
           .bind = scalar_bind,
-          .workspace = scalar_workspace,
           .run = scalar_run,
           .strided_inputs = kAll,
           .strided_outputs = kAll,

@@ -8,8 +8,8 @@ namespace vitrify::cpu {
 
 /// Floats at p, p + step, ...: step 1, or 0 for one vector that repeats.
 struct BodySource {
-  const float* p = nullptr;
-  int64_t step = 1;
+  const float* p;
+  int64_t step;
 };
 
 /// The remainder with the sign of q.
