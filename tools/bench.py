@@ -43,10 +43,14 @@ def onnxruntime_session(path, threads, shapes):
     options.log_severity_level = 3
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     probe = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    sizes = {}
     for value in probe.get_inputs():
         for dim, size in zip(value.shape, shapes[value.name]):
             if isinstance(dim, str):
-                options.add_free_dimension_override_by_name(dim, size)
+                sizes.setdefault(dim, set()).add(size)
+    for dim, known in sizes.items():  # some models give extents that differ one name
+        if len(known) == 1:
+            options.add_free_dimension_override_by_name(dim, known.pop())
     del probe
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
