@@ -200,7 +200,10 @@ void import_flex_attention(NodeContext& c) {
     require(c.known_rank(x) == 4, "expects q, k and v of rank 4, got ", c.type(x).str());
   double scale = c.has_attribute("scale") ? c.float_attribute("scale", 0) : default_scale(c, q);
   auto modified = [&](ValueId x, std::string_view name) {
-    return c.has_attribute(name) ? c.inline_graph(name, {x}).at(0) : x;
+    if (!c.has_attribute(name)) return x;
+    std::vector<ValueId> results = c.inline_graph(name, {x});
+    require(results.size() == 1, name, " must have one output, got ", results.size());
+    return results[0];
   };
   ValueId keys = repeat_heads(c, k, shape_of(c, q)[1]);
   ValueId scores = c.cast(c.add(MatMul{false, true, {}}, {q, keys}), precision);
