@@ -200,6 +200,7 @@ void tap_weights(const Resize& op, const ResizeAxis& axis, double x, double stre
 ResizeAxis resize_axis(const Resize& op, int64_t in, int64_t out, double scale, double roi_begin,
                        double roi_end) {
   ResizeAxis axis{in, out};
+  if (out == 0) return axis;  // the scale may be 0
   bool nearest = op.mode == Resize::Mode::kNearest;
   double stretch = op.antialias ? std::min(scale, 1.0) : 1;
   int64_t half = op.mode == Resize::Mode::kCubic ? 2 : 1;
