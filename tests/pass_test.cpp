@@ -70,6 +70,18 @@ Graph with_changed_ops(const Graph& g, const std::function<void(Op&)>& change) {
       });
 }
 
+/// An extent that only a run tells keeps the node that tells it alive, even when nothing else of it
+/// is used.
+TEST(Passes, DataDependentExtentsStayComputed) {
+  GraphBuilder b = make_builder();
+  ValueId x = b.input("x", Type::tensor(DType::kFloat32, {Dim::symbol("n")}));
+  ValueId shape = b.add(ShapeOf{}, {b.add(NonZero{}, {x})});
+  b.output("ones", b.add(Expand{}, {b.constant(Tensor::scalar(1.f)), shape}));
+  Graph after = run_pipeline(b.finish(), {});
+  Tensor input = Tensor::of<float>(DType::kFloat32, {4}, {1, 0, 2, 3});
+  EXPECT_EQ(interpret(after, {input})[0].tensor.dims(), (Dims{1, 3}));
+}
+
 TEST(Passes, WrongOnesAreCaught) {
   std::pair<const char*, std::function<void(Op&)>> wrong[] = {
       {"relu becomes abs",

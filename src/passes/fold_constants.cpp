@@ -68,9 +68,24 @@ bool after_dims(const GraphBuilder& b, const Node& n) {
   return n.op.is<Reshape>() && b.node(n.inputs[0]).op.is<DimsValue>();
 }
 
+/// Whether the graph's inputs give values to all symbols of the fact. Those that only a run of some
+/// other node tells ("?7" of a NonZero) must stay computed from that node, which would die else.
+bool bound_by_inputs(const Graph& graph, const std::vector<Dim>& fact) {
+  std::set<std::string> needed;
+  for (const Dim& d : fact) d.collect_symbols(needed);
+  for (size_t i = 0; i < graph.inputs.size() && !needed.empty(); ++i) {
+    const Type& type = graph.type(graph.inputs[i].value);
+    if (!type.has_rank()) continue;
+    for (const Dim& d : *type.shape)
+      if (d.is_symbol()) needed.erase(d.symbol_name());
+  }
+  return needed.empty();
+}
+
 bool has_fact(const GraphBuilder& b, const Node& n) {
   bool integer = n.types[0].dtype == DType::kInt64 || n.types[0].dtype == DType::kInt32;
-  return n.types.size() == 1 && integer && n.facts[0] && n.types[0].is_static() &&
+  return n.types.size() == 1 && integer && n.facts[0] && bound_by_inputs(b.graph(), *n.facts[0]) &&
+         n.types[0].is_static() &&
          element_count(n.types[0].dims()) == int64_t(n.facts[0]->size()) && !n.op.is<DimsValue>() &&
          !after_dims(b, n) && !(n.op.is<Cast>() && n.types[0].dtype == DType::kInt32);
 }
