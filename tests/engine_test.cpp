@@ -120,5 +120,22 @@ TEST(Engine, IsWrittenToAFile) {
   std::filesystem::remove(path);
 }
 
+/// Files of earlier format versions load and answer as they did, or are refused as unsupported.
+TEST(Engine, OldFilesLoadOrAreRefused) {
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("tests/fixtures")) {
+    ++found;
+    try {
+      Context context(load_engine(entry.path().string()));
+      context.set_input(0, Tensor::of<float>(DType::kFloat32, {1, 3}, {1, 2, 3})).check();
+      context.run().check();
+      expect_equal(context.output(0), Tensor::of<float>(DType::kFloat32, {1, 3}, {2, 6, 3}));
+    } catch (const Error& e) {
+      EXPECT_EQ(int(e.kind()), int(ErrorKind::kUnsupported)) << entry.path() << ": " << e.what();
+    }
+  }
+  EXPECT_GE(found, 1);
+}
+
 }  // namespace
 }  // namespace vitrify
