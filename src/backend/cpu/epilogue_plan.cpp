@@ -90,43 +90,64 @@ std::optional<EpiloguePlan> plan_epilogue(const Body& body, int own,
   return plan;
 }
 
-Refusal check_epilogue(const NodeView& node, int own) {
-  const Body* body = node.op.body();
-  if (!body || body->empty()) return {};
+namespace {
+
+/// The plan by the types, so that it is the same when the tactic is chosen and when it is bound.
+std::optional<EpiloguePlan> plan_by_types(const Body& body, int own, std::span<const Type> inputs,
+                                          std::span<const Type> outputs) {
   std::vector<Shape> operands;
-  for (size_t i = size_t(own); i < node.inputs.size(); ++i) {
-    if (node.inputs[i].dtype != DType::kFloat32 || !node.inputs[i].has_rank())
-      return "an epilogue operand is not f32 of known rank";
-    operands.push_back(*node.inputs[i].shape);
+  for (size_t i = size_t(own); i < inputs.size(); ++i) {
+    if (inputs[i].dtype != DType::kFloat32 || !inputs[i].has_rank()) return {};
+    operands.push_back(*inputs[i].shape);
   }
-  if (int(operands.size()) != body->inputs - 1)
-    return "the epilogue's operands do not match its body";
-  if (!node.outputs[0].has_rank()) return "the result's rank is unknown";
-  return plan_epilogue(*body, own, operands, *node.outputs[0].shape)
-             ? ""
-             : "the epilogue is not bias, residual and activation";
+  if (int(operands.size()) != body.inputs - 1 || outputs.size() != 1 || !outputs[0].has_rank())
+    return {};
+  return plan_epilogue(body, own, operands, *outputs[0].shape);
 }
 
-EpiloguePlan bind_epilogue(const BoundNode& node, int own) {
+}  // namespace
+
+Refusal check_epilogue(const NodeView& node, int own) {
+  const Body* body = node.op.body();
+  if (!body || body->empty() || plan_by_types(*body, own, node.inputs, node.outputs)) return {};
+  return EpilogueRunner::refusal(node, own);
+}
+
+int residual_input(const NodeView& node, int own) {
+  const Body* body = node.op.body();
+  if (!body || body->empty()) return -1;
+  auto plan = plan_by_types(*body, own, node.inputs, node.outputs);
+  return plan ? plan->residual : -1;
+}
+
+EpiloguePlan bind_epilogue(Isa isa, const BoundNode& node, int own) {
   const Body* body = node.op.body();
   if (!body || body->empty()) return {};
-  std::vector<Shape> operands;
-  for (size_t i = size_t(own); i < node.inputs.size(); ++i)
-    operands.push_back(to_shape(node.inputs[i].dims));
-  require(int(operands.size()) == body->inputs - 1,
-          "the epilogue's operands do not match its body");
-  auto plan = plan_epilogue(*body, own, operands, to_shape(node.outputs[0].dims));
-  require(plan.has_value(),
-          "the epilogue's operands do not have the shapes that the plan was made for");
+  auto plan = plan_by_types(*body, own, node.input_types, node.output_types);
+  const Dims& result = node.outputs[0].dims;
+  if (!plan) {
+    EpiloguePlan other;
+    other.runner = EpilogueRunner(isa, node, own, result);
+    return other;
+  }
+  require(
+      (plan->bias < 0 ||
+       (!result.empty() && element_count(node.inputs[size_t(plan->bias)].dims) == result.back())) &&
+          (plan->residual < 0 || node.inputs[size_t(plan->residual)].dims == result),
+      "the epilogue's operands do not have the shapes that the plan was made for");
   return *plan;
 }
 
-Epilogue make_epilogue(const EpiloguePlan& plan, const RunCall& call, int64_t columns) {
+Epilogue make_epilogue(const EpiloguePlan& plan, const RunCall& call, int own, int64_t columns,
+                       EpilogueRun& run) {
   Epilogue e;
   if (plan.bias >= 0) e.bias = call.inputs[size_t(plan.bias)].as<float>();
   if (plan.residual >= 0)
     e.residual = call.inputs[size_t(plan.residual)].as<float>(), e.residual_stride = columns;
   e.activation = plan.activation, e.a = plan.a, e.b = plan.b;
+  if (plan.runner.empty()) return e;
+  run = plan.runner.start(call, own);
+  e.tile = EpilogueRunner::tile, e.ctx = &run;
   return e;
 }
 

@@ -267,7 +267,7 @@ TacticState conv_bind(const TacticState& loaded, const BoundNode& n) {
   }
   a.x_batch_stride = x.strides[0], a.x_channel_stride = x.strides.back();
   set_padding(w, axes, a);
-  bound->epilogue = bind_epilogue(n, 2);
+  bound->epilogue = bind_epilogue(state.config.isa, n, 2);
   bound->transposed = n.op.is<ConvTranspose>();
   a.y_pixel_stride = pixel_stride(y);
   if (a.y_pixel_stride == 0 && element_count(y.dims) > 0) {
@@ -308,7 +308,8 @@ void conv_run(const TacticState& bound, const RunCall& call) {
   a.y = b.staged ? workspace : call.outputs[0].as<float>();
   a.workspace = workspace ? workspace + b.stage_floats : nullptr;
   a.max_threads = call.max_threads;
-  a.epilogue = make_epilogue(b.epilogue, call, b.out_dims.back());
+  EpilogueRun epilogue;
+  a.epilogue = make_epilogue(b.epilogue, call, 2, b.out_dims.back(), epilogue);
   if (b.transposed)
     conv_transpose(a);
   else
@@ -318,15 +319,8 @@ void conv_run(const TacticState& bound, const RunCall& call) {
 
 /// The residual is read and written element by element.
 uint32_t overwrites_residual(const NodeView& n) {
-  const Body* body = n.op.body();
-  if (!body || body->empty()) return 0;
-  std::vector<Shape> operands;
-  for (size_t i = 2; i < n.inputs.size(); ++i) {
-    if (!n.inputs[i].has_rank()) return 0;
-    operands.push_back(*n.inputs[i].shape);
-  }
-  auto plan = plan_epilogue(*body, 2, operands, *n.outputs[0].shape);
-  return plan && plan->residual >= 0 ? 1u << plan->residual : 0;
+  const int input = residual_input(n, 2);
+  return input >= 0 ? 1u << input : 0;
 }
 
 /// The banded algorithm copies what it reads, so NCHW is as good as NHWC.
@@ -481,7 +475,7 @@ TacticState matmul_bind(const TacticState& loaded, const BoundNode& n) {
     g.a_offsets = bound->a_offsets.data(),
     g.b_offsets = g.packed_b ? nullptr : bound->b_offsets.data(),
     g.c_offsets = bound->c_offsets.data();
-  bound->epilogue = bind_epilogue(n, 2);
+  bound->epilogue = bind_epilogue(state.isa, n, 2);
   return bound;
 }
 
@@ -498,7 +492,8 @@ void matmul_run(const TacticState& bound, const RunCall& call) {
   g.c = call.outputs[0].as<float>();
   g.workspace = reinterpret_cast<float*>(call.workspace);
   g.max_threads = call.max_threads;
-  g.epilogue = make_epilogue(b.epilogue, call, g.n);
+  EpilogueRun epilogue;
+  g.epilogue = make_epilogue(b.epilogue, call, 2, g.n, epilogue);
   gemm(g);
 }
 
