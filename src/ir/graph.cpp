@@ -115,6 +115,13 @@ ValueId GraphBuilder::add(Op op, std::vector<ValueId> inputs, std::vector<std::s
     CHECK(v.node < int32_t(graph_.nodes.size()));
     CHECK(!v.valid() || size_t(v.output) < graph_.node(v).types.size());
   }
+  if (!learned_.empty())
+    op.substitute_dims([&](const Dim& d) {
+      return d.substitute([&](const std::string& name) {
+        auto at = learned_.find(name);
+        return at == learned_.end() ? Dim::symbol(name) : at->second;
+      });
+    });
   uint64_t hash = op.hash();
   for (ValueId v : inputs)
     hash = (hash ^ (uint64_t(uint32_t(v.node)) << 8 | uint32_t(v.output))) * 0x9E3779B97F4A7C15u;
@@ -178,6 +185,18 @@ Graph GraphBuilder::finish() {
   return std::move(graph_);
 }
 
+namespace {
+/// Fresh symbols of the old types that inference now sees through.
+void learn_extents(GraphBuilder& builder, const Type& before, const Type& now) {
+  if (!before.has_rank() || !now.has_rank() || before.shape->size() != now.shape->size()) return;
+  for (size_t a = 0; a < before.shape->size(); ++a) {
+    const Dim &was = (*before.shape)[a], &is = (*now.shape)[a];
+    if (was.is_symbol() && was.symbol_name().starts_with("?") && !(was == is))
+      builder.learn(was.symbol_name(), is);
+  }
+}
+}  // namespace
+
 void copy_node(GraphBuilder& builder, const Graph& old, int32_t index,
                std::map<ValueId, ValueId>& map) {
   const Node& n = old.nodes[size_t(index)];
@@ -189,6 +208,8 @@ void copy_node(GraphBuilder& builder, const Graph& old, int32_t index,
     std::vector<ValueId> inputs;
     for (ValueId i : n.inputs) inputs.push_back(i.valid() ? map.at(i) : ValueId{});
     v = builder.add(n.op, std::move(inputs), n.origins, int(n.types.size()), &n);
+    for (size_t o = 0; o < n.types.size(); ++o)
+      learn_extents(builder, n.types[o], builder.type({v.node, int32_t(o)}));
   }
   for (size_t o = 0; o < n.types.size(); ++o) map[{index, int32_t(o)}] = {v.node, int32_t(o)};
 }

@@ -116,6 +116,9 @@ class GraphBuilder {
   /// The tensor of a Constant node, or null (also for no value).
   const Tensor* constant_of(ValueId v) const;
   int64_t fresh_constant_id() { return graph_.next_constant++; }
+  /// From here on the symbol means `known` in every op's fields: a rewrite has found out an extent that
+  /// only a run was to tell, and the node that would have told it is gone.
+  void learn(const std::string& symbol, Dim known) { learned_[symbol] = std::move(known); }
   Graph& graph() { return graph_; }  ///< for names, states and permutations
   const Graph& graph() const { return graph_; }
   /// Drops dead nodes (inputs stay), and gives the graph away.
@@ -127,6 +130,7 @@ class GraphBuilder {
   Graph graph_;
   std::unordered_multimap<uint64_t, int32_t> shared_;  // hash of (op, inputs) → node
   std::unordered_map<int64_t, int32_t> constants_;     // id → node
+  std::map<std::string, Dim> learned_;
 };
 
 /// Copies `node` of an old graph into `builder`, its inputs mapped through `map` (old → new), and
