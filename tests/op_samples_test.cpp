@@ -1,10 +1,12 @@
 // Every sample of the op table: types and symbolic shape rules hold for what the reference makes,
-// costs can be told, text is read back, and an epilogue does what its steps do as ops of their own.
+// costs can be told, an epilogue does what its steps do as ops of their own, and inputs that do not
+// fit are refused.
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "compare.h"
 #include "ops/interpreter.h"
+#include "ops/samples.h"
 #include "ops/table.h"
 #include "passes/pipeline.h"
 
@@ -88,6 +90,39 @@ TEST_P(OpSamples, Hold) {
     if (HasFailure()) return;
   }
   EXPECT_GT(number, 0);
+}
+
+/// The dims with one axis more, one less, or one of another extent.
+Dims changed_shape(SampleRandom& random, Dims dims) {
+  int64_t axis = random.integer(0, std::max<int64_t>(int64_t(dims.size()) - 1, 0));
+  switch (random.integer(0, 3)) {
+    case 0:
+      dims.insert(dims.begin() + axis, random.integer(0, 2));
+      break;
+    case 1:
+      if (!dims.empty()) dims.erase(dims.begin() + axis);
+      break;
+    default:
+      if (!dims.empty()) dims[size_t(axis)] = random.integer(0, 5);
+  }
+  return dims;
+}
+
+/// Wrong shapes and wild integers that no shape rule could see end in a result or a user error.
+TEST_P(OpSamples, RefuseWhatDoesNotFit) {
+  const OpInfo& info = *row(GetParam());
+  SampleRandom random(GetParam());
+  for (Sample sample : info.samples(2)) {
+    SCOPED_TRACE(cat(info.name, ": ", sample.op.label()));
+    for (Tensor& t : sample.inputs)
+      if (t.defined() && random.integer(0, 1) == 0)
+        t = random_tensor(random, t.dtype(), changed_shape(random, t.dims()), -9, 9);
+    try {
+      run(graph_of(sample, random.integer(0, 1) ? Known::kNothing : Known::kRanks), sample);
+    } catch (const Error& e) {
+      EXPECT_NE(e.kind(), ErrorKind::kInternal) << e.what();
+    }
+  }
 }
 
 std::vector<size_t> with_samples() {
