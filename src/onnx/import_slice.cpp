@@ -219,21 +219,22 @@ std::vector<Dim> spread_pads(const std::vector<Dim>& pads, const Ints& axes, int
   return all;
 }
 
-/// The same for pads that only a run knows, axes too: an element scatter into zeros.
+/// The same for pads, axes or a rank that only a run knows: an element scatter into zeros.
 ValueId spread_pads_dynamic(NodeContext& c, ValueId pads, ValueId axes) {
-  int64_t rank = c.known_rank(c.in(0));
-  ValueId extent = c.constant(Tensor::scalar(rank));
-  ValueId begins = c.binary(BinaryKind::kMod, c.cast(axes, DType::kInt64), extent);
-  ValueId at = c.add(Concat{0}, {begins, c.binary(BinaryKind::kAdd, begins, extent)});
-  ValueId none = c.constant(Tensor(DType::kInt64, {2 * rank}));
+  ValueId rank = c.add(ShapeOf{}, {c.add(ShapeOf{}, {c.in(0)})});  // i64[1]
+  ValueId begins = c.binary(BinaryKind::kMod, c.cast(axes, DType::kInt64), rank);
+  ValueId at = c.add(Concat{0}, {begins, c.binary(BinaryKind::kAdd, begins, rank)});
+  ValueId none = c.add(
+      Expand{}, {c.constant(Tensor::scalar(int64_t{0})), c.binary(BinaryKind::kAdd, rank, rank)});
   return c.add(ScatterElements{0, ScatterReduction::kNone}, {none, at, pads});
 }
 
-/// The axes of a pad when they are known: all, unless given.
+/// The axes of a pad when they and the rank are known; all axes, unless given.
 std::optional<Ints> pad_axes(NodeContext& c) {
-  auto axes = c.has(3) ? c.known_ints(c.in(3)) : std::nullopt;
+  int64_t rank = c.rank(c.in(0));
+  auto axes = c.has(3) && rank >= 0 ? c.known_ints(c.in(3)) : std::nullopt;
   if (axes)
-    for (int64_t& a : *axes) a = c.axis(a, c.known_rank(c.in(0)));
+    for (int64_t& a : *axes) a = c.axis(a, rank);
   return axes;
 }
 }  // namespace
