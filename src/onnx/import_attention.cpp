@@ -34,10 +34,15 @@ ValueId join_heads(NodeContext& c, ValueId x) {
   return c.reshape(c.transpose(x, {0, 2, 1, 3}), {s[0], s[2], s[1] * s[3]});
 }
 
-double default_scale(const NodeContext& c, ValueId q) {
-  const Dim& size = shape_of(c, q)[3];
-  if (!size.is_constant()) fail_unsupported("the head size must be known to derive the scale");
-  return 1 / std::sqrt(double(size.value()));
+/// The attribute, or 1 / sqrt(head size). Where only a run knows the size, q is scaled there.
+double scale_of(NodeContext& c, ValueId& q) {
+  if (c.has_attribute("scale")) return c.float_attribute("scale", 1);
+  const Dim size = shape_of(c, q)[3];
+  if (size.is_constant()) return 1 / std::sqrt(double(size.value()));
+  ValueId extent = c.cast(c.reshape(c.add(ShapeOf{3, 4}, {q}), {}), DType::kFloat32);
+  ValueId scale = c.unary(UnaryKind::kReciprocal, c.unary(UnaryKind::kSqrt, extent));
+  q = c.binary(BinaryKind::kMul, q, c.cast(scale, c.dtype(q)));
+  return 1;
 }
 
 /// 0 … n - 1 for the extent of one axis, i64.
@@ -175,7 +180,7 @@ void import_attention(NodeContext& c) {
   DType dtype = c.dtype(h.q);
   if (h.mask.valid()) h.mask = widen_mask(c, h.mask, shape_of(c, h.k)[2]);
   if (c.has(6)) h.mask = restrict_mask(c, h.mask, padding_mask(c, h.k, c.in(6)), dtype);
-  double scale = c.has_attribute("scale") ? c.float_attribute("scale", 0) : default_scale(c, h.q);
+  double scale = scale_of(c, h.q);
   double softcap = c.float_attribute("softcap", 0);
   DType precision = c.dtype_attribute("softmax_precision", dtype);
   require(is_float(precision), "softmax_precision is ", name(precision));
@@ -198,7 +203,7 @@ void import_flex_attention(NodeContext& c) {
                                       dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32);
   for (ValueId x : {q, k, v})
     require(c.known_rank(x) == 4, "expects q, k and v of rank 4, got ", c.type(x).str());
-  double scale = c.has_attribute("scale") ? c.float_attribute("scale", 0) : default_scale(c, q);
+  double scale = scale_of(c, q);
   auto modified = [&](ValueId x, std::string_view name) {
     if (!c.has_attribute(name)) return x;
     std::vector<ValueId> results = c.inline_graph(name, {x});
@@ -241,11 +246,22 @@ ValueId rotary_cache(NodeContext& c, int input) {
 }
 
 /// The two numbers of each pair: halves of the last axis, or its even and odd elements.
-std::pair<ValueId, ValueId> rotary_pairs(NodeContext& c, ValueId x, int64_t size,
+std::pair<ValueId, ValueId> rotary_pairs(NodeContext& c, ValueId x, const Dim& half,
                                          bool interleaved) {
-  int64_t half = size / 2, step = interleaved ? 2 : 1, second = interleaved ? 1 : half;
+  int64_t step = interleaved ? 2 : 1;
+  Dim second = interleaved ? Dim(1) : half;
   return {c.add(Slice{{3}, {0}, {half}, {step}}, {x}),
           c.add(Slice{{3}, {second}, {half}, {step}}, {x})};
+}
+
+/// How many numbers of each head are rotated.
+Dim rotary_size(const NodeContext& c, const Dim& head) {
+  int64_t size = c.int_attribute("rotary_embedding_dim", 0);
+  Dim rotated = size ? Dim(size) : head;
+  if (rotated.is_constant() && head.is_constant())
+    require(rotated.value() > 0 && rotated.value() % 2 == 0 && rotated.value() <= head.value(),
+            "cannot rotate ", rotated.str(), " of ", head.str(), " numbers a head");
+  return rotated;
 }
 
 void import_rotary_embedding(NodeContext& c) {
@@ -258,25 +274,21 @@ void import_rotary_embedding(NodeContext& c) {
   x = flat ? c.reshape(x, {original[0], original[1], heads, floor_div(original[2], heads)})
            : c.transpose(x, {0, 2, 1, 3});
   const Shape tokens = shape_of(c, x);  // [B, S, H, D]
-  if (!tokens[3].is_constant()) fail_unsupported("the head size must be known");
-  int64_t size = c.int_attribute("rotary_embedding_dim", 0);
-  if (size == 0) size = tokens[3].value();
-  require(size > 0 && size % 2 == 0 && size <= tokens[3].value(), "cannot rotate ", size, " of ",
-          tokens[3].str(), " numbers a head");
+  Dim size = rotary_size(c, tokens[3]), half = floor_div(size, 2);
   ValueId cosine = rotary_cache(c, 1), sine = rotary_cache(c, 2);
-  auto [a, b] = rotary_pairs(c, x, size, interleaved);
+  auto [a, b] = rotary_pairs(c, x, half, interleaved);
   auto mul = [&](ValueId p, ValueId q) { return c.binary(BinaryKind::kMul, p, q); };
   ValueId real = c.binary(BinaryKind::kSub, mul(cosine, a), mul(sine, b));
   ValueId imaginary = c.binary(BinaryKind::kAdd, mul(sine, a), mul(cosine, b));
   ValueId y;
   if (interleaved) {
-    Shape pair{tokens[0], tokens[1], tokens[2], size / 2, 1};
+    Shape pair{tokens[0], tokens[1], tokens[2], half, 1};
     y = c.add(Concat{4}, {c.reshape(real, pair), c.reshape(imaginary, pair)});
     y = c.reshape(y, {tokens[0], tokens[1], tokens[2], size});
   } else {
     y = c.add(Concat{3}, {real, imaginary});
   }
-  if (Dim(size) != tokens[3]) y = c.add(Concat{3}, {y, slice_axis(c, x, 3, size, tokens[3])});
+  if (size != tokens[3]) y = c.add(Concat{3}, {y, slice_axis(c, x, 3, size, tokens[3])});
   c.outputs({flat ? c.reshape(y, original) : c.transpose(y, {0, 2, 1, 3})});
 }
 
