@@ -126,7 +126,10 @@ void Binding::place_view(int32_t v, const Alias& alias, const BoundValue& parent
     }
     return place_box(v, parent, begins);
   }
-  CHECK(element_count(value.dims) == element_count(parent.dims));
+  if (element_count(value.dims) != element_count(parent.dims))  // the model's own reshape
+    throw Error(ErrorKind::kUser,
+                cat(node.op.label(), " cannot turn ", str(parent.dims), " into ", str(value.dims)),
+                node.origins.empty() ? "" : node.origins.front());
   value.offset = parent.offset;
   if (auto* t = node.op.as<Transpose>(); t && alias.kind == Alias::Kind::kView) {
     CHECK(is_dense(parent.dims, parent.strides) && t->permutation.size() == parent.dims.size());
