@@ -9,24 +9,31 @@ PACKAGES_STAMP := build/.packages
 VITRIFY ?= build/release/bin/vitrify
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test build env zoo test-cpp test-nodes test-tools test-models bench format clean
+.PHONY: demo test build configure build-tests env zoo test-cpp test-nodes test-tools test-models bench format clean
 
 demo: build $(VENV_STAMP)
 	$(VENV_PYTHON) tools/demo.py --vitrify $(VITRIFY)
 
 test: test-cpp test-nodes test-tools
 
-build: $(PACKAGES_STAMP)
+# The libraries and the CLI.
+build: configure
+	cmake --build --preset release -j $(JOBS) --target vitrify_cli vitrify_runtime_shared
+
+configure: $(PACKAGES_STAMP)
 	@test -f build/release/build.ninja || cmake --preset release
+
+build-tests: configure
 	cmake --build --preset release -j $(JOBS)
 
 # Unit tests, one program each.
-test-cpp: build
-	ctest --test-dir build/release --output-on-failure -j $(JOBS) -E '^node_test$$'
+test-cpp: build-tests
+	ctest --test-dir build/release --output-on-failure -j $(JOBS) -E '^node_'
 
-# ONNX's own node cases.
-test-nodes: build $(VENV_STAMP)
+# ONNX's own node cases: as they are, and with faults put in.
+test-nodes: build-tests $(VENV_STAMP)
 	build/release/bin/node_test
+	build/release/bin/node_fuzz_test
 
 # The model check itself, on a stand-in with planted faults.
 test-tools: $(VENV_STAMP)

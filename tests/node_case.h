@@ -31,6 +31,16 @@ struct Verdict {
   std::string reason;
 };
 
+/// <environment>/lib/python3*/site-packages/onnx/backend/test/data, or "".
+inline fs::path find_data() {
+  std::error_code ignored;
+  for (const auto& python : fs::directory_iterator(".venv/lib", ignored)) {
+    fs::path data = python.path() / "site-packages/onnx/backend/test/data";
+    if (fs::exists(data)) return data;
+  }
+  return {};
+}
+
 inline bool is_training(const onnx::Graph& graph) {
   for (const onnx::Node& n : graph.nodes) {
     if (n.domain == "ai.onnx.preview.training" || n.domain == "ai.onnx.training") return true;

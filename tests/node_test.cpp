@@ -36,16 +36,6 @@ const std::pair<std::string, Mode> kModes[] = {{"interpret", Mode::kInterpret},
                                                {"engine", Mode::kEngine},
                                                {"engine-nopasses", Mode::kEngineWithoutPasses}};
 
-/// <environment>/lib/python3*/site-packages/onnx/backend/test/data, or "".
-fs::path find_data() {
-  std::error_code ignored;
-  for (const auto& python : fs::directory_iterator(".venv/lib", ignored)) {
-    fs::path data = python.path() / "site-packages/onnx/backend/test/data";
-    if (fs::exists(data)) return data;
-  }
-  return {};
-}
-
 std::vector<Case> find_cases(const fs::path& data) {
   std::vector<Case> cases;
   for (std::string_view group : {"node", "simple", "pytorch-converted", "pytorch-operator"})
