@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "builder/builder.h"
 #include "ops/table.h"
+#include "random_graph.h"
 #include "runtime/context.h"
 #include "runtime/engine_generated.h"
 #include "runtime/engine_header.h"
@@ -155,6 +156,32 @@ TEST(EngineDamage, ResealedFilesDoNoHarm) {
   }
   for (size_t i = size_t(kPage); i < start; i += 7) attempt(i, ~original[i]);
   EXPECT_GT(tried, 10000);
+  EXPECT_GT(accepted, 0);
+}
+
+/// The same on many kinds of steps: random graphs, after all passes, changed here and there.
+TEST(EngineDamage, ResealedRandomEnginesDoNoHarm) {
+  std::mt19937_64 random(3);
+  int accepted = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    BuildOptions options;
+    options.timing = false;
+    const auto file = build_graph(RandomGraph(seed).graph, options).engine;
+    const Bytes original(file->bytes().begin(), file->bytes().end());
+    EngineHeader header;
+    std::memcpy(&header, original.data(), sizeof header);
+    for (int i = 0; i < 250; ++i) {
+      Bytes bytes = original;
+      for (uint64_t changes = 1 + random() % 3; changes > 0; --changes) {
+        const size_t at = size_t(header.metadata_offset) + random() % size_t(header.metadata_bytes);
+        constexpr char kLikely[] = "0123456789-,]}x\x01\x7f\xff";
+        bytes[at] = random() % 2 ? std::byte(kLikely[random() % (sizeof kLikely - 1)])
+                                 : bytes[at] ^ std::byte(1 << random() % 8);
+      }
+      reseal(bytes);
+      run_hostile(bytes, accepted);
+    }
+  }
   EXPECT_GT(accepted, 0);
 }
 

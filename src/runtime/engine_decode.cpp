@@ -1,5 +1,7 @@
 #include <sys/mman.h>
 
+#include <cstring>
+
 #include "base/error.h"
 #include "ops/table.h"
 #include "runtime/engine_file.h"
@@ -12,9 +14,12 @@ constexpr size_t kMaxNodes = 10'000'000;
 
 std::string text(const flatbuffers::String* s) { return s ? s->str() : std::string(); }
 
+/// Copies byte by byte: FlatBuffers' verifier does not look at the alignment of elements.
 template <class T>
 std::vector<T> numbers(const flatbuffers::Vector<T>* v) {
-  return v ? std::vector<T>(v->begin(), v->end()) : std::vector<T>();
+  std::vector<T> out(v ? v->size() : 0);
+  if (!out.empty()) std::memcpy(out.data(), v->Data(), out.size() * sizeof(T));
+  return out;
 }
 
 template <class V>
