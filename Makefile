@@ -8,8 +8,11 @@ REQUIREMENTS := tools/requirements.txt tools/requirements-models.txt
 PACKAGES_STAMP := build/.packages
 VITRIFY ?= build/release/bin/vitrify
 JOBS ?= $(shell nproc)
+THREAD_TESTS := base_test runtime_test engine_test engine_fuzz_test api_test
+space := $(subst ,, )
 
-.PHONY: demo test build configure build-tests env zoo test-cpp test-nodes test-tools test-models bench format clean
+.PHONY: demo test build configure build-tests env zoo test-cpp test-nodes test-tools test-models test-sanitizers test-asan \
+        test-tsan bench format clean
 
 demo: build $(VENV_STAMP)
 	$(VENV_PYTHON) tools/demo.py --vitrify $(VITRIFY)
@@ -27,13 +30,27 @@ build-tests: configure
 	cmake --build --preset release -j $(JOBS)
 
 # Unit tests, one program each.
-test-cpp: build-tests
+test-cpp: build-tests $(VENV_STAMP)
 	ctest --test-dir build/release --output-on-failure -j $(JOBS) -E '^node_'
 
 # ONNX's own node cases: as they are, and with faults put in.
 test-nodes: build-tests $(VENV_STAMP)
 	build/release/bin/node_test
 	build/release/bin/node_fuzz_test
+
+# The unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, what runs on threads under ThreadSanitizer.
+# Twice as long as `make test`, so apart from it.
+test-sanitizers: test-asan test-tsan
+
+test-asan: $(PACKAGES_STAMP) $(VENV_STAMP)
+	@test -f build/asan/build.ninja || cmake --preset asan
+	cmake --build --preset asan -j $(JOBS)
+	ctest --test-dir build/asan --output-on-failure -j $(JOBS) -E '^node_test$$'
+
+test-tsan: $(PACKAGES_STAMP)
+	@test -f build/tsan/build.ninja || cmake --preset tsan
+	cmake --build --preset tsan -j $(JOBS) --target $(THREAD_TESTS)
+	ctest --test-dir build/tsan --output-on-failure -j $(JOBS) -R '^($(subst $(space),|,$(THREAD_TESTS)))$$'
 
 # The model check itself, on a stand-in with planted faults.
 test-tools: $(VENV_STAMP)

@@ -24,12 +24,8 @@ file(GLOB cli CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.cpp)
 add_executable(vitrify_cli ${cli})
 target_compile_options(vitrify_cli PRIVATE -Wall -Wextra -Wpedantic -Werror -Wno-maybe-uninitialized -Wno-restrict)
 target_include_directories(vitrify_cli PRIVATE ${CMAKE_SOURCE_DIR}/cli)
-target_link_libraries(vitrify_cli PRIVATE vitrify_shared)
+target_link_libraries(vitrify_cli PRIVATE vitrify_shared vitrify_sanitize)
 set_target_properties(vitrify_cli PROPERTIES OUTPUT_NAME vitrify INSTALL_RPATH "$ORIGIN/../lib")
-if(VITRIFY_SANITIZE)
-  target_compile_options(vitrify_cli PRIVATE -fsanitize=${VITRIFY_SANITIZE})
-  target_link_options(vitrify_cli PRIVATE -fsanitize=${VITRIFY_SANITIZE})
-endif()
 
 include(${CMAKE_SOURCE_DIR}/cmake/install.cmake)
 
@@ -44,6 +40,10 @@ target_link_libraries(vitrify_all INTERFACE vitrify_options)
 
 # Tests: one program a file. `ctest` runs them all.
 if(VITRIFY_TESTS)
+  set(sanitizer_flag)
+  if(VITRIFY_SANITIZE)
+    set(sanitizer_flag -fsanitize=${VITRIFY_SANITIZE})
+  endif()
   enable_testing()
   find_package(GTest REQUIRED)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*_test.cpp)
@@ -51,14 +51,15 @@ if(VITRIFY_TESTS)
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
     if(name MATCHES "^(api|cli|package)_test$") # these see only what users see
-      target_link_libraries(${name} PRIVATE vitrify_shared GTest::gtest_main)
+      target_link_libraries(${name} PRIVATE vitrify_shared vitrify_sanitize GTest::gtest_main)
     else()
       target_link_libraries(${name} PRIVATE vitrify_all GTest::gtest_main)
     endif()
     if(name MATCHES "^(cli|package)_test$")
       target_compile_definitions(${name} PRIVATE VITRIFY_CLI="$<TARGET_FILE:vitrify_cli>"
                                                  VITRIFY_BUILD_DIR="${CMAKE_BINARY_DIR}"
-                                                 VITRIFY_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+                                                 VITRIFY_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                                                 VITRIFY_TEST_FLAGS="${sanitizer_flag}")
       add_dependencies(${name} vitrify_cli vitrify_runtime_shared)
     endif()
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

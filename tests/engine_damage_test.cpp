@@ -1,30 +1,20 @@
 // Damaged and hostile engine files: found by digests, and harmless when the digests are made to
 // fit.
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "base/error.h"
 #include "builder/builder.h"
+#include "hostile_engine.h"
 #include "ops/table.h"
 #include "random_graph.h"
-#include "runtime/context.h"
 #include "runtime/engine_generated.h"
-#include "runtime/engine_header.h"
 
 namespace vitrify {
 namespace {
 
-using Bytes = std::vector<std::byte>;
-
-std::shared_ptr<const MappedFile> as_file(const Bytes& bytes) {
-  const int fd = memfd_create("engine", MFD_CLOEXEC);
-  CHECK(fd >= 0 && write(fd, bytes.data(), bytes.size()) == ssize_t(bytes.size()));
-  return MappedFile::from_descriptor(fd, "test.engine");
-}
+using namespace hostile;
 
 Tensor ramp(Dims dims, float start) {
   Tensor t(DType::kFloat32, std::move(dims));
@@ -84,8 +74,6 @@ TEST(EngineDamage, EveryFlippedBitIsRefused) {
   Bytes bytes = sample_engine();
   for (size_t i = 0; i < bytes.size(); ++i)
     for (int bit = 0; bit < 8; ++bit) {
-      // All bits where the meaning is dense, one bit of each byte in long runs of zeros.
-      if (bytes[i] == std::byte(0) && bit != int(i % 8)) continue;
       bytes[i] ^= std::byte(1 << bit);
       ASSERT_EQ(refusal(bytes), "") << "bit " << bit << " of byte " << i;
       bytes[i] ^= std::byte(1 << bit);
@@ -94,56 +82,23 @@ TEST(EngineDamage, EveryFlippedBitIsRefused) {
 
 TEST(EngineDamage, EveryTruncationIsRefused) {
   const Bytes bytes = sample_engine();
-  for (size_t size = 0; size < bytes.size(); size += size < 4200 ? 1 : 37)
+  for (size_t size = 0; size < bytes.size(); ++size)
     ASSERT_EQ(refusal(Bytes(bytes.begin(), bytes.begin() + ptrdiff_t(size))), "") << size;
   Bytes longer = bytes;
   longer.push_back(std::byte(0));
   EXPECT_EQ(refusal(longer), "");
 }
 
-/// Makes all digests fit again.
-void reseal(Bytes& bytes) {
-  EngineHeader header;
-  std::memcpy(&header, bytes.data(), sizeof header);
-  if (header.metadata_offset >= kPage && header.metadata_offset < int64_t(bytes.size()))
-    header.metadata_digest =
-        digest(std::span(std::as_const(bytes)).subspan(size_t(header.metadata_offset)));
-  header.digest = header_digest(header);
-  std::memcpy(bytes.data(), &header, sizeof header);
-}
-
-/// Loads without section digests; runs what is accepted. Only errors that are thrown or returned
-/// may come of it.
-void run_hostile(const Bytes& bytes, int& accepted) {
-  try {
-    auto engine = load_engine(as_file(bytes), Verify::kLazy);
-    ++accepted;
-    Context context(engine, {.max_threads = 1, .memory_limit = 64 << 20});
-    for (size_t i = 0; i < engine->graph().inputs.size(); ++i) {
-      const Type& type = engine->graph().type(engine->graph().inputs[i].value);
-      Dims dims;
-      if (type.has_rank())
-        for (const Dim& d : *type.shape) dims.push_back(d.is_constant() ? d.value() % 8 : 2);
-      if (type.is_tensor() && type.dtype != DType::kString)
-        (void)context.set_input(i, Tensor(type.dtype, dims)).ok;
-    }
-    (void)context.run().ok;
-  } catch (const Error&) {
-  } catch (const std::bad_alloc&) {
-  }
-}
-
 TEST(EngineDamage, ResealedFilesDoNoHarm) {
   const Bytes original = sample_engine();
-  EngineHeader header;
-  std::memcpy(&header, original.data(), sizeof header);
+  const EngineHeader header = header_of(original);
   int accepted = 0, tried = 0;
   auto attempt = [&](size_t i, std::byte value) {
     if (original[i] == value) return;
     Bytes bytes = original;
     bytes[i] = value;
     reseal(bytes);
-    run_hostile(bytes, accepted);
+    accepted += load_and_run(bytes, [] { return 2; });
     ++tried;
   };
   for (size_t i = 8; i < sizeof header; i += i < 64 ? 1 : 61)
@@ -168,8 +123,7 @@ TEST(EngineDamage, ResealedRandomEnginesDoNoHarm) {
     options.timing = false;
     const auto file = build_graph(RandomGraph(seed).graph, options).engine;
     const Bytes original(file->bytes().begin(), file->bytes().end());
-    EngineHeader header;
-    std::memcpy(&header, original.data(), sizeof header);
+    const EngineHeader header = header_of(original);
     for (int i = 0; i < 250; ++i) {
       Bytes bytes = original;
       for (uint64_t changes = 1 + random() % 3; changes > 0; --changes) {
@@ -179,7 +133,7 @@ TEST(EngineDamage, ResealedRandomEnginesDoNoHarm) {
                                  : bytes[at] ^ std::byte(1 << random() % 8);
       }
       reseal(bytes);
-      run_hostile(bytes, accepted);
+      accepted += load_and_run(bytes, [] { return 2; });
     }
   }
   EXPECT_GT(accepted, 0);

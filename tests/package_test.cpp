@@ -28,7 +28,8 @@ TEST(Package, WorksFromOutside) {
   must("cmake --install " VITRIFY_BUILD_DIR " --prefix " + prefix);
   must(prefix + "/bin/vitrify build " + folder + "/m.onnx -o " + engine + " --no-timing");
   must("cmake -S " VITRIFY_SOURCE_DIR "/tests/consumer -B " + folder +
-       "/build -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=" + prefix);
+       "/build -DCMAKE_BUILD_TYPE=Release \"-DCMAKE_CXX_FLAGS=" VITRIFY_TEST_FLAGS
+       "\" \"-DCMAKE_C_FLAGS=" VITRIFY_TEST_FLAGS "\" -DCMAKE_PREFIX_PATH=" + prefix);
   must("cmake --build " + folder + "/build");
   must(folder + "/build/consumer " + engine);
   EXPECT_EQ(read(folder + "/log"), "2 6 3 -1 -2 0 ");
