@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "builder/builder.h"
@@ -168,6 +169,48 @@ TEST(EngineDamage, SaysWhatIsWrong) {
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("not a Vitrify engine"), std::string::npos);
   }
+}
+
+/// The error of loading and running an engine whose first convolution has packed weights that begin
+/// with `header` (channels in and out, axes, kernel) and are `bytes` long; "" when it runs.
+std::string error_of_packed(const std::array<int64_t, 6>& header, int64_t bytes) {
+  Bytes file = sample_engine();
+  EngineHeader head;
+  std::memcpy(&head, file.data(), sizeof head);
+  const fb::Engine* root = fb::GetEngine(file.data() + head.metadata_offset);
+  const fb::Blob* packed = nullptr;
+  for (const fb::Step* step : *root->plans()->Get(0)->steps())
+    if (!packed && step->tactic()->str() == "cpu.conv") packed = step->packed();
+  CHECK(packed);
+  const auto* section = root->sections()->Get(flatbuffers::uoffset_t(packed->section()));
+  std::byte* at = file.data() + section->offset() + packed->offset();
+  const int64_t own[6] = {4, 4, 2, 1, 3, 3};
+  CHECK(std::memcmp(at, own, sizeof own) == 0);
+  std::memcpy(at, header.data(), sizeof own);
+  if (bytes > 0)
+    *const_cast<fb::Blob*>(packed) = fb::Blob(packed->section(), packed->offset(), bytes);
+  reseal(file);
+  try {
+    Context context(load_engine(as_file(file), Verify::kLazy), {.max_threads = 1});
+    context.set_input(0, ramp({2, 3, 5, 4}, -2)).check();
+    context.run().check();
+  } catch (const Error& e) {
+    return cat(e.kind() == ErrorKind::kInternal ? "internal: " : "", e.what());
+  }
+  return "";
+}
+
+TEST(EngineDamage, PackedWeightsOfAnotherShapeAreRefused) {
+  EXPECT_EQ(error_of_packed({4, 4, 2, 1, 3, 3}, 0), "");
+  // 2^64 taps wrap around to none, for which the header alone would do.
+  const std::string wrapped =
+      error_of_packed({4, 4, 2, int64_t{1} << 22, int64_t{1} << 21, int64_t{1} << 21}, 64);
+  EXPECT_NE(wrapped.find("overflow"), std::string::npos) << wrapped;
+  // As many bytes, other extents.
+  const std::string turned = error_of_packed({4, 4, 2, 3, 1, 3}, 0);
+  EXPECT_NE(turned.find("not those of shape [4, 4, 3, 3]"), std::string::npos) << turned;
+  const std::string deeper = error_of_packed({4, 4, 3, 1, 3, 3}, 0);
+  EXPECT_NE(deeper.find("different ranks"), std::string::npos) << deeper;
 }
 
 TEST(EngineDamage, UnknownRequiredSectionsAreRefused) {

@@ -8,6 +8,7 @@
 #include "backend/cpu/epilogue_plan.h"
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/conv.h"
+#include "backend/cpu/kernels/conv_algorithms.h"
 #include "backend/cpu/kernels/gemm.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -22,6 +23,7 @@ struct Header {
   int64_t in_channels = 0, out_channels = 0;
   int64_t axes = 0;  ///< spatial ones, of a convolution
   int64_t kernel[3] = {1, 1, 1};
+  bool operator==(const Header&) const = default;
 };
 static_assert(sizeof(Header) <= kHeaderBytes);
 
@@ -201,6 +203,7 @@ TacticState conv_load(const Op& op, const Config& config, std::span<const std::b
   state->spec = make_spec(op, h);
   for (int64_t p : state->spec.pad_begin)
     require(p >= 0 && p < (int64_t{1} << 31), "padding is absurd");
+  kernel_taps(state->spec);  // throws on overflow
   const char* reason = op.is<Conv>() ? conv_refusal(state->config.algorithm, state->spec)
                                      : conv_transpose_refusal(state->spec);
   require(!reason, "the plan's algorithm cannot run this convolution: ", reason ? reason : "");
@@ -252,8 +255,11 @@ TacticState conv_bind(const TacticState& loaded, const BoundNode& n) {
   const Extents &x = n.inputs[0], &y = n.outputs[0];
   const Window& w = window_of(n.op);
   size_t axes = size_t(state.header.axes);
-  require(x.dims.size() == axes + 2 && y.dims.size() == axes + 2,
+  const Dims& w_dims = n.inputs[1].dims;
+  require(x.dims.size() == axes + 2 && y.dims.size() == axes + 2 && w_dims.size() == axes + 2,
           "x and the window have different ranks");
+  require(header_of(n.op, w_dims) == state.header, "the packed weights are not those of shape ",
+          str(w_dims));
   require(x.dims.back() == state.header.in_channels && y.dims.back() == state.header.out_channels,
           "the weights are for ", state.header.in_channels, " channels, x has ", x.dims.back());
   ConvArgs& a = bound->args;

@@ -5,10 +5,14 @@
 #include <cstdint>
 
 #include "backend/cpu/kernels/conv.h"
+#include "base/error.h"
 
 namespace vitrify::cpu {
 
-inline int64_t kernel_taps(const ConvSpec& s) { return s.kernel[0] * s.kernel[1] * s.kernel[2]; }
+/// User error on overflow: an engine file may say any kernel.
+inline int64_t kernel_taps(const ConvSpec& s) {
+  return checked_mul(checked_mul(s.kernel[0], s.kernel[1]), s.kernel[2]);
+}
 inline int64_t out_pixels(const ConvArgs& a) { return a.batch * a.out[0] * a.out[1] * a.out[2]; }
 inline int64_t group_inputs(const ConvSpec& s) { return s.in_channels / s.groups; }
 inline int64_t group_outputs(const ConvSpec& s) { return s.out_channels / s.groups; }
