@@ -141,10 +141,12 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
     if (options.passes.after) options.passes.after(pass, g, ms);
   };
   graph = run_pipeline(std::move(graph), passes);
-  graph = split_refused(std::move(graph), report, options.passes);
   auto mark = Clock::now();
+  std::vector<Profile> profiles = make_profiles(graph, options);
+  graph = settle_regions(std::move(graph), profiles, options, report.decisions);
+  graph = split_refused(std::move(graph), report, options.passes);
   std::vector<Plan> plans;
-  for (Profile& profile : make_profiles(graph, options)) {
+  for (Profile& profile : profiles) {
     Plan plan;
     plan.steps = choose_tactics(graph, profile, options, report.choices.emplace_back());
     plan.profile = std::move(profile);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 
 #include "builder/builder.h"
 #include "runtime/engine_file.h"
@@ -26,6 +27,11 @@ class WeightStore {
   EngineWriter& writer_;
   std::map<std::string, Blob> known_;
 };
+
+/// Splits the regions that no fast tactic runs, or whose parts are faster: measured at the profiles'
+/// opt extents, or without timing by the size of what stays in cache.
+Graph settle_regions(Graph graph, std::span<const Profile> profiles, const BuildOptions& options,
+                     Trace& trace);
 
 /// Chooses a tactic for every step of the graph (`choices` gets the reasons). Nodes that are views
 /// or vanish in `add_aliases` are steps here, too.

@@ -449,6 +449,20 @@ Op parse_op(std::string_view text, const OpParser& refs) {
   return std::visit([](auto& o) { return Op(std::move(o)); }, op);
 }
 
+namespace {
+/// "conv+max_pool"; long ones are cut off.
+std::string region_label(const Graph& graph) {
+  constexpr size_t kMost = 64;
+  std::string label;
+  for (const Node& n : graph.nodes) {
+    if (n.op.is<Input>() || n.op.is<Constant>()) continue;
+    if (label.size() > kMost) return label + "+…";
+    label += cat(label.empty() ? "" : "+", n.op.is<Region>() ? "region" : n.op.label());
+  }
+  return label.empty() ? "region" : label;
+}
+}  // namespace
+
 std::string Op::label() const {
   if (auto* u = as<Unary>()) return std::string(vitrify::name(u->kind));
   if (auto* b = as<Binary>()) return std::string(vitrify::name(b->kind));
@@ -457,6 +471,7 @@ std::string Op::label() const {
   static constexpr std::string_view kPool[] = {"max", "average", "lp"};
   if (auto* r = as<Reduce>()) return cat("reduce_", kReduce[int(r->kind)]);
   if (auto* p = as<Pool>()) return cat(kPool[int(p->kind)], "_pool");
+  if (auto* r = as<Region>(); r && r->graph) return region_label(*r->graph);
   if (auto* c = as<Classic>()) return c->op;
   if (auto* c = as<Custom>()) return c->op;
   return std::string(name());

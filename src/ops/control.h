@@ -16,4 +16,9 @@ void reference_loop(ReferenceCall&);
 void reference_scan(ReferenceCall&);
 void reference_region(ReferenceCall&);
 
+// Of regions: region.cpp.
+std::vector<Sample> samples_region(uint64_t seed);
+/// The flops of all nodes; the bytes of the region's inputs and outputs alone.
+Cost cost_region(const Op&, std::span<const Dims> inputs, std::span<const Dims> outputs);
+
 }  // namespace vitrify

@@ -279,6 +279,19 @@ void infer_scan(InferContext& c) {
   }
 }
 
+namespace {
+/// Extents of a region's input that are plainly others than those it was made for.
+void check_extents(const Type& inner, const Type& outer, const std::string& name) {
+  if (!inner.has_rank() || !outer.has_rank()) return;
+  bool fits = inner.shape->size() == outer.shape->size();
+  for (size_t a = 0; fits && a < inner.shape->size(); ++a) {
+    const Dim &in = (*inner.shape)[a], &out = (*outer.shape)[a];
+    fits = !in.is_constant() || !out.is_constant() || in == out;
+  }
+  require(fits, "the graph's input '", name, "' is ", inner.str(), ", given ", outer.str());
+}
+}  // namespace
+
 void infer_region(InferContext& c) {
   const auto& op = *c.op().as<Region>();
   require(op.graph != nullptr, "the graph is missing");
@@ -286,6 +299,9 @@ void infer_region(InferContext& c) {
           op.graph->inputs.size(), " inputs, the node ", c.input_count());
   Symbols symbols;
   enter(c, *op.graph, 0, 0, c.input_count(), symbols);
+  for (int i = 0; i < c.input_count(); ++i)
+    if (c.has(i))
+      check_extents(input_type(*op.graph, size_t(i)), c.type(i), op.graph->inputs[size_t(i)].name);
   for (size_t i = 0; i < op.graph->outputs.size(); ++i)
     c.output(leave(c, int(i), output_type(*op.graph, i), symbols));
 }

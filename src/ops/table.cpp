@@ -348,7 +348,11 @@ const OpInfo kRows[] = {
     {.name = If::kName, .infer = infer_if, .reference = reference_if},
     {.name = Loop::kName, .infer = infer_loop, .reference = reference_loop},
     {.name = Scan::kName, .infer = infer_scan, .reference = reference_scan},
-    {.name = Region::kName, .infer = infer_region, .reference = reference_region},
+    {.name = Region::kName,
+     .infer = infer_region,
+     .reference = reference_region,
+     .samples = samples_region,
+     .cost = cost_region},
     // ---- sequences and optionals ----
     {.name = SequenceConstruct::kName,
      .infer = infer_sequence_construct,

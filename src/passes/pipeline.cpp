@@ -26,6 +26,7 @@ constexpr PassRow kPasses[] = {
     {"simplify_again", simplify, "cleans up after the rewrites"},
     {"fuse_epilogues", fuse_epilogues,
      "runs bias, activation and residual on the result tile of the op before"},
+    {"fuse_regions", fuse_regions, "runs a convolution and the pool that reads it as one step"},
     {"fuse_pointwise", fuse_pointwise, "runs chains of pointwise ops as one loop"},
 };
 }  // namespace

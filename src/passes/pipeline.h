@@ -40,6 +40,7 @@ Graph fold_affine(const Graph&, const PassContext&);            // fold_affine.c
 Graph merge_siblings(const Graph&, const PassContext&);         // merge_siblings.cpp
 Graph push_transposes(const Graph&, const PassContext&);        // push_transposes.cpp
 Graph fuse_epilogues(const Graph&, const PassContext&);         // fuse_epilogues.cpp
+Graph fuse_regions(const Graph&, const PassContext&);           // fuse_regions.cpp
 Graph fuse_pointwise(const Graph&, const PassContext&);         // fuse_pointwise.cpp
 
 // The rules of the rule-driven passes, for the rule tester.
@@ -50,11 +51,12 @@ std::span<const Rule> affine_rules();
 std::span<const Rule> sibling_rules();
 std::span<const Rule> attention_rules();
 
-/// The plain nodes that a node with a body stands for; returns the value of its output 0. Ops
-/// without a body are copied. Used when no fast tactic takes a fused node.
-ValueId emit_split(GraphBuilder& builder, const Node& node,
-                   const std::vector<ValueId>& inputs);  // split.cpp
-/// Splits every node for which `wanted` holds.
+/// The plain nodes that a node with a body, or the nodes that a region, stands for; returns the
+/// values of its outputs (of a body: output 0). Other ops are copied.
+std::vector<ValueId> emit_split(GraphBuilder& builder, const Node& node,
+                                const std::vector<ValueId>& inputs);  // split.cpp
+/// Splits every fused node for which `wanted` holds: used when no fast tactic takes it, or its
+/// parts are faster.
 Graph split_nodes(const Graph& graph, const std::function<bool(const Node&)>& wanted);
 
 }  // namespace vitrify

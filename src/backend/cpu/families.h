@@ -8,6 +8,7 @@ namespace vitrify::cpu {
 std::span<const Tactic> contraction_tactics();  // tactics_contraction.cpp
 std::span<const Tactic> pointwise_tactics();    // tactics_pointwise.cpp
 std::span<const Tactic> pool_tactics();         // tactics_pool.cpp
+std::span<const Tactic> region_tactics();       // tactics_region.cpp
 std::span<const Tactic> reduce_tactics();       // tactics_reduce.cpp
 std::span<const Tactic> norm_tactics();         // tactics_norm.cpp
 std::span<const Tactic> movement_tactics();     // tactics_movement.cpp

@@ -10,8 +10,8 @@ std::span<const Tactic> tactics() {
   static const std::vector<Tactic> rows = [] {
     std::vector<Tactic> all;
     for (auto family : {contraction_tactics(), pointwise_tactics(), pool_tactics(),
-                        reduce_tactics(), norm_tactics(), movement_tactics(), attention_tactics(),
-                        recurrent_tactics(), quantize_tactics()})
+                        region_tactics(), reduce_tactics(), norm_tactics(), movement_tactics(),
+                        attention_tactics(), recurrent_tactics(), quantize_tactics()})
       all.insert(all.end(), family.begin(), family.end());
     return all;
   }();

@@ -5,9 +5,9 @@
 #include <array>
 #include <cstring>
 
+#include "backend/cpu/conv_bound.h"
 #include "backend/cpu/epilogue_plan.h"
 #include "backend/cpu/families.h"
-#include "backend/cpu/kernels/conv.h"
 #include "backend/cpu/kernels/conv_algorithms.h"
 #include "backend/cpu/kernels/gemm.h"
 #include "base/error.h"
@@ -213,17 +213,6 @@ TacticState conv_load(const Op& op, const Config& config, std::span<const std::b
   state->weights = reinterpret_cast<const float*>(bytes.data() + kHeaderBytes);
   return state;
 }
-
-struct ConvBound {
-  ConvArgs args;
-  EpiloguePlan epilogue;
-  bool transposed = false;
-  // An output that is a box of a larger one, but not of evenly spaced pixels, goes through a dense
-  // copy.
-  bool staged = false;
-  Dims out_dims, out_strides;
-  int64_t stage_floats = 0;
-};
 
 /// Padding before each axis, from the sizes when it is "same".
 void set_padding(const Window& w, size_t axes, ConvArgs& a) {

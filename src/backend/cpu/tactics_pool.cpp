@@ -2,12 +2,10 @@
 #include <algorithm>
 
 #include "backend/cpu/families.h"
-#include "backend/cpu/kernels/epilogue_body.h"
-#include "backend/cpu/kernels/pool.h"
+#include "backend/cpu/pool_bound.h"
 #include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "ops/window.h"
 
 namespace vitrify::cpu {
 
@@ -24,19 +22,6 @@ Refusal supports(const NodeView& n) {
   return EpilogueRunner::refusal(n, 1);
 }
 
-struct Bound {
-  Isa isa = Isa::kBaseline;
-  WindowGeometry g;
-  int64_t batch = 0, channels = 0;
-  Dims x, y;  ///< strides
-  Pool::Kind kind{};
-  PoolStep step{};
-  float p = 2;
-  bool count_pads = false;
-  EpilogueRunner epilogue;
-  int64_t lines = 0, task_lines = 1, chunk = 0;  ///< a line: the last spatial axis of the result
-};
-
 PoolStep step_of(const Pool& op) {
   if (op.kind == Pool::Kind::kMax) return PoolStep::kMax;
   if (op.kind == Pool::Kind::kAverage) return PoolStep::kSum;
@@ -44,7 +29,7 @@ PoolStep step_of(const Pool& op) {
 }
 
 /// Tasks: a few lines, or where there are few, some channels of one.
-void split(Bound& b) {
+void split(PoolBound& b) {
   b.lines = b.batch;
   for (size_t i = 0; i + 1 < b.g.axes(); ++i) b.lines *= b.g.out[i];
   const int64_t line = std::max<int64_t>(1, b.g.out.back() * b.g.tap_count);
@@ -56,8 +41,8 @@ void split(Bound& b) {
 
 TacticState bind(const TacticState& isa, const BoundNode& n) {
   const Pool& op = *n.op.as<Pool>();
-  auto bound = std::make_shared<Bound>();
-  Bound& b = *bound;
+  auto bound = std::make_shared<PoolBound>();
+  PoolBound& b = *bound;
   const Dims& x = n.inputs[0].dims;
   require(x.size() >= 3 && x.size() <= kMaxAxes + 2, "pooling of rank ", x.size());
   b.isa = isa_of(isa);
@@ -95,7 +80,7 @@ AxisTaps taps_at(const WindowGeometry& g, size_t i, int64_t o) {
 /// One result pixel's channels [c0, c0 + channels).
 class PixelPool {
  public:
-  PixelPool(const Bound& b, const AxisTaps* axes, const float* x, int64_t channels, float* out)
+  PixelPool(const PoolBound& b, const AxisTaps* axes, const float* x, int64_t channels, float* out)
       : b_(b), axes_(axes), channels_(channels), out_(out) {
     inside_ = 1, padded_ = 1;
     for (size_t i = 0; i < b.g.axes(); ++i)
@@ -131,7 +116,7 @@ class PixelPool {
     scale_row(b_.isa, 1.0f / float(count), channels_, out_);
   }
 
-  const Bound& b_;
+  const PoolBound& b_;
   const AxisTaps* axes_;
   int64_t channels_, count_ = 0, inside_ = 1, padded_ = 1;
   float* out_;
@@ -139,8 +124,10 @@ class PixelPool {
   const float* taps_[kPoolTaps];
 };
 
-void run_line(const Bound& b, const RunCall& call, EpilogueRun* epilogue, int64_t line, int64_t c0,
-              int64_t channels) {
+}  // namespace
+
+void pool_line(const PoolBound& b, const float* x, int64_t x_row, float* y, EpilogueRun* epilogue,
+               int64_t line, int64_t c0, int64_t channels) {
   const size_t axes = b.g.axes();
   AxisTaps taps[kMaxAxes];
   int64_t rest = line, y_at = c0;
@@ -148,18 +135,20 @@ void run_line(const Bound& b, const RunCall& call, EpilogueRun* epilogue, int64_
     taps[i] = taps_at(b.g, i, rest % b.g.out[i]);
     y_at += rest % b.g.out[i] * b.y[i + 1];
   }
-  const float* x = call.inputs[0].as<float>() + rest * b.x[0] + c0;
-  float* y = call.outputs[0].as<float>() + rest * b.y[0] + y_at;
+  taps[0].base -= x_row;
+  y += rest * b.y[0] + y_at;
   for (int64_t o = 0; o < b.g.out[axes - 1]; ++o, y += b.y[axes]) {
     taps[axes - 1] = taps_at(b.g, axes - 1, o);
-    PixelPool(b, taps, x, channels, y);
+    PixelPool(b, taps, x + c0, channels, y);
     if (!b.epilogue.empty())
       EpilogueRunner::tile(epilogue, y, line * b.g.out[axes - 1] + o, c0, channels);
   }
 }
 
+namespace {
+
 void run(const TacticState& state, const RunCall& call) {
-  const auto& b = bound_as<Bound>(state);
+  const auto& b = bound_as<PoolBound>(state);
   if (b.channels == 0 || b.batch == 0 || b.g.out_count == 0) return;
   EpilogueRun epilogue = b.epilogue.start(call, 1);
   const int64_t chunks = (b.channels + b.chunk - 1) / b.chunk;
@@ -167,7 +156,8 @@ void run(const TacticState& state, const RunCall& call) {
   parallel_for(tasks * chunks, call.max_threads, [&](int64_t t) {
     const int64_t c0 = t % chunks * b.chunk, line = t / chunks * b.task_lines;
     for (int64_t i = line; i < std::min(b.lines, line + b.task_lines); ++i)
-      run_line(b, call, &epilogue, i, c0, std::min(b.chunk, b.channels - c0));
+      pool_line(b, call.inputs[0].as<float>() + i / (b.lines / b.batch) * b.x[0], 0,
+                call.outputs[0].as<float>(), &epilogue, i, c0, std::min(b.chunk, b.channels - c0));
   });
 }
 

@@ -1,0 +1,148 @@
+// Regions against their parts: which of both is faster is measured, or without timing, told by how
+// much the region keeps in cache.
+#include <algorithm>
+#include <cmath>
+
+#include "backend/backend.h"
+#include "base/error.h"
+#include "base/knobs.h"
+#include "builder/parts.h"
+#include "ops/table.h"
+
+namespace vitrify {
+namespace {
+
+/// Without timing: what a core keeps of a result until the next step reads it.
+constexpr double kCacheShare = 1 << 20;
+
+bool is_disabled(std::string_view tactic) {
+  const std::vector<std::string> names = knob_list(Knob::kDisableTactics);
+  return std::find(names.begin(), names.end(), tactic) != names.end();
+}
+
+bool has_fast_tactic(const Graph& graph, int32_t node) {
+  NodeInfo info(graph, node);
+  for (const Tactic* t : tactics_for(graph.nodes[size_t(node)].op.name()))
+    if (!is_disabled(t->name) && t->supports(info.view()).empty()) return true;
+  return false;
+}
+
+Type at_opt(const Type& type, const std::map<std::string, int64_t>& bindings) {
+  Shape shape;
+  for (const Dim& d : *type.shape)
+    shape.push_back(d.eval([&](const std::string& s) {
+      auto at = bindings.find(s);
+      require(at != bindings.end(), "the extent '", s, "' is not known");
+      return at->second;
+    }));
+  return Type::tensor(type.dtype, std::move(shape));
+}
+
+/// The region alone, over inputs of the profile's opt extents. User error when they are not known.
+Graph alone(const Graph& graph, const Node& region,
+            const std::map<std::string, int64_t>& bindings) {
+  GraphBuilder b = make_builder();
+  b.graph().next_constant = graph.next_constant;
+  std::map<ValueId, ValueId> map;
+  std::vector<ValueId> inputs;
+  for (ValueId v : region.inputs) {
+    require(v.valid(), "an input is left out");
+    if (!map.count(v)) {
+      auto* c = graph.node(v).op.as<Constant>();
+      map[v] =
+          c ? b.constant(c->data) : b.input(cat("x", map.size()), at_opt(graph.type(v), bindings));
+    }
+    inputs.push_back(map[v]);
+  }
+  const ValueId y = b.add(region.op, inputs, region.origins, int(region.types.size()));
+  for (int32_t o = 0; o < int32_t(region.types.size()); ++o) b.output(cat("y", o), {y.node, o});
+  return b.finish();
+}
+
+/// Milliseconds of all steps, each on its fastest tactic; infinite where one has none.
+double fastest(const Graph& graph, int max_threads) {
+  static const std::map<std::string, int64_t> kNothing;
+  double total = 0;
+  for (int32_t n : step_nodes(graph)) {
+    Bench bench(graph, n, kNothing, max_threads);
+    NodeInfo info(graph, n);
+    for (const Tactic* t : tactics_for(graph.nodes[size_t(n)].op.name())) {
+      if (is_disabled(t->name) || !t->supports(info.view()).empty()) continue;
+      for (const Config& c : t->configs ? t->configs(info.view()) : std::vector<Config>{""})
+        bench.add(*t, c);
+    }
+    double best = INFINITY;
+    for (const Measurement& m : bench.measure())
+      if (m.problem.empty()) best = std::min(best, m.milliseconds);
+    total += best;
+  }
+  return total;
+}
+
+/// Bytes of the largest value inside of the region.
+double inner_bytes(const Graph& split) {
+  double most = 0;
+  for (size_t n = 0; n < split.nodes.size(); ++n) {
+    bool inside = !split.nodes[n].op.is<Input>() && !split.nodes[n].op.is<Constant>();
+    for (const auto& o : split.outputs) inside &= size_t(o.value.node) != n;
+    if (!inside) continue;
+    double bytes = 4;
+    for (const Dim& d : *split.nodes[n].types[0].shape) bytes *= double(d.value());
+    most = std::max(most, bytes);
+  }
+  return most;
+}
+
+struct Verdict {
+  bool split = true;
+  std::string reason;
+};
+
+std::string milliseconds(double ms) {
+  if (!std::isfinite(ms)) return "no tactic";
+  return cat(std::round(ms * 1e4) / 1e4, " ms");
+}
+
+Verdict judge(const Graph& graph, int32_t n, std::span<const Profile> profiles,
+              const BuildOptions& options) {
+  if (!has_fast_tactic(graph, n)) return {true, "no fast tactic runs the region"};
+  const Node& region = graph.nodes[size_t(n)];
+  double fused = 0, apart = 0, most = 0;
+  try {
+    for (const Profile& profile : profiles) {
+      const Graph one = alone(graph, region, opt_bindings(graph, profile));
+      const Graph parts = split_nodes(one, [](const Node& node) { return node.op.is<Region>(); });
+      most = std::max(most, inner_bytes(parts));
+      if (!options.timing) continue;
+      fused += fastest(one, options.max_threads);
+      apart += fastest(parts, options.max_threads);
+    }
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kInternal) throw;
+    return {true, "the extents are not known before a run"};
+  }
+  if (options.timing)
+    return {!(fused <= apart),
+            cat("fused ", milliseconds(fused), ", split ", milliseconds(apart), " (measured)")};
+  return {most <= kCacheShare, cat("the inner result has ", int64_t(most),
+                                   " bytes, the cache share is ", int64_t(kCacheShare))};
+}
+
+}  // namespace
+
+Graph settle_regions(Graph graph, std::span<const Profile> profiles, const BuildOptions& options,
+                     Trace& trace) {
+  std::set<const Node*> split;
+  for (int32_t n : step_nodes(graph)) {
+    const Node& node = graph.nodes[size_t(n)];
+    if (!node.op.is<Region>()) continue;
+    const Verdict verdict = judge(graph, n, profiles, options);
+    if (verdict.split) split.insert(&node);
+    trace.push_back({"settle_regions", verdict.split ? "region -> parts" : "region stays",
+                     node.origins, cat(node.op.label(), ": ", verdict.reason)});
+  }
+  if (split.empty()) return graph;
+  return split_nodes(graph, [&](const Node& n) { return split.count(&n) > 0; });
+}
+
+}  // namespace vitrify
