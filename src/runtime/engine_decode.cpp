@@ -1,6 +1,8 @@
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "base/error.h"
 #include "ops/table.h"
@@ -11,6 +13,8 @@ namespace vitrify {
 namespace {
 
 constexpr size_t kMaxNodes = 10'000'000;
+constexpr size_t kMaxNestedNodes = 1'000'000;  // of bodies, as often as they are referred to
+constexpr int kMaxDepth = 64;
 
 std::string text(const flatbuffers::String* s) { return s ? s->str() : std::string(); }
 
@@ -54,9 +58,11 @@ class Decoder {
       read_constant(*root_.constants()->Get(flatbuffers::uoffset_t(i)));
     const size_t graph_count = count(root_.graphs());
     require(graph_count > 0, "the engine has no graph");
-    for (size_t i = 0; i < graph_count; ++i)
+    for (size_t i = 0; i < graph_count; ++i) {
       graphs_.push_back(std::make_shared<const Graph>(
           read_graph(*root_.graphs()->Get(flatbuffers::uoffset_t(i)))));
+      nesting_[graphs_.back().get()] = current_;
+    }
     parts_.graph = *graphs_.back();
     for (const Node& n : parts_.graph.nodes) {
       auto* c = n.op.as<Constant>();
@@ -80,6 +86,16 @@ class Decoder {
     require(good && n < limit, "an op of the engine refers to '", word.substr(0, 20),
             "', which is not there");
     return n;
+  }
+
+  /// Whoever walks bodies recurses once a level, and walks one as often as it is referred to.
+  void enter_body(const Graph& body) {
+    const Nesting& inner = nesting_.at(&body);
+    current_.depth = std::max(current_.depth, inner.depth + 1);
+    current_.nodes += inner.nodes;
+    nested_nodes_ += inner.nodes;
+    require(current_.depth <= kMaxDepth && nested_nodes_ <= kMaxNestedNodes,
+            "the engine's bodies are nested too deeply");
   }
 
   /// Sections must fill the file between header and metadata without gaps.
@@ -168,6 +184,7 @@ class Decoder {
     builder.graph().next_constant = g.next_constant();
     const size_t nodes = count(g.nodes());
     require(nodes <= kMaxNodes, "the engine has too many nodes");
+    current_ = {1, nodes};
     for (size_t n = 0; n < nodes; ++n)
       read_node(builder, *g.nodes()->Get(flatbuffers::uoffset_t(n)), int32_t(n));
     check_inputs(builder.graph(), g);
@@ -208,6 +225,8 @@ class Decoder {
 
   void read_node(GraphBuilder& builder, const fb::Node& n, int32_t index) {
     Op op = parse_op(text(n.op()), parser_);
+    for (const GraphRef& body : op.graphs())
+      if (body) enter_body(*body);
     Node stored{op, {}, {}, {}, {}};
     for (size_t i = 0; i < count(n.types()); ++i)
       stored.types.push_back(Type::parse(text(n.types()->Get(flatbuffers::uoffset_t(i)))));
@@ -282,6 +301,13 @@ class Decoder {
   std::vector<ConstantRef> constants_;
   std::vector<GraphRef> graphs_;
   std::set<const ConstantData*> stripped_ids_;
+  struct Nesting {
+    int depth = 0;     ///< of bodies, this one included
+    size_t nodes = 0;  ///< of this body and all inside it, counted as often as they are referred to
+  };
+  std::map<const Graph*, Nesting> nesting_;
+  Nesting current_;
+  size_t nested_nodes_ = 0;
 
  public:
   uint64_t sections_end_ = 0;

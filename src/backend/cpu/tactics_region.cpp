@@ -3,8 +3,8 @@
 //
 // A task is a stretch of pooled rows of one image. Rows that two bands of a task share stay in the
 // buffer; rows that two tasks share are computed twice. The tactic is made of the rows of conv and
-// pool: their refusals, packed weights, kernels and epilogues are the same, and so are all bits of
-// the result.
+// pool: their refusals, packed weights, kernels and epilogues are the same, and so is the result, up
+// to the order in which a product sums in tiles of other heights.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -22,7 +22,7 @@ namespace vitrify::cpu {
 namespace {
 
 constexpr int64_t kBufferFloats = 64 * 1024;  // with the panels of the weights in L2
-constexpr int64_t kManyTasks = 32, kFewTasks = 4;
+constexpr int64_t kManyTasks = 16, kFewTasks = 4;
 constexpr std::string_view kTasksWord = " tasks=";
 
 const Tactic& row_of(std::span<const Tactic> rows, std::string_view op) {
