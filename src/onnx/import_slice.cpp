@@ -79,13 +79,13 @@ namespace {
 std::vector<Dim> even_ends(const NodeContext& c, const Dim& extent, int64_t parts) {
   require(parts > 0, "a split needs outputs");
   bool uneven = c.opset() >= 18;
-  if (!uneven && extent.is_constant())
-    require(extent.value() % parts == 0, "an axis of extent ", extent.str(),
+  if (extent.is_constant())
+    require(uneven || extent.value() % parts == 0, "an axis of extent ", extent.str(),
             " does not split into ", parts, " equal parts");
   Dim part = uneven ? ceil_div(extent, parts) : floor_div(extent, parts);
   std::vector<Dim> ends;
   for (int64_t i = 1; i < parts; ++i) ends.push_back(lesser(part * i, extent));
-  ends.push_back(extent);
+  ends.push_back(uneven ? extent : part * parts);
   return ends;
 }
 
@@ -102,14 +102,41 @@ std::vector<Dim> given_ends(const Dim& extent, const std::vector<Dim>& sizes, in
   return ends;
 }
 
+/// The parts of x up to each of `ends`, the last of which is x's extent. Where that is not certain,
+/// a reshape that changes nothing says so, and fails in a run where it is not.
 void split_at(NodeContext& c, ValueId x, int64_t axis, const std::vector<Dim>& ends) {
   std::vector<ValueId> parts;
+  Shape shape = *c.type(x).shape;
+  if (shape[size_t(axis)] != ends.back()) {
+    shape[size_t(axis)] = ends.back();
+    x = c.add(Reshape{shape}, {x});
+  }
   Dim begin = 0;
   for (const Dim& end : ends) {
     parts.push_back(slice_axis(c, x, axis, begin, end));
     begin = end;
   }
   c.outputs(std::move(parts));
+}
+
+/// `sizes`, if they are as many as `parts`, none is negative and they add up to the extent of x;
+/// otherwise the gather's indices are out of range.
+ValueId checked_sizes(NodeContext& c, ValueId x, int64_t axis, ValueId sizes, int64_t parts) {
+  constexpr int64_t kFar = int64_t{1} << 40;
+  if (!c.type(sizes).has_rank() || *c.type(sizes).shape != Shape{parts})
+    sizes = c.add(Reshape{{parts}}, {sizes});
+  auto number = [&](int64_t v) { return c.constant(Tensor::ints({v})); };
+  ValueId extent = c.add(Gather{0}, {c.add(ShapeOf{}, {x}), number(axis)});
+  ValueId negative = c.binary(BinaryKind::kLess, sizes, number(0));
+  ValueId counted = c.add(Select{}, {negative, number(kFar), sizes});
+  ValueId sum = c.add(Reduce{Reduce::Kind::kSum, {0}}, {counted});
+  ValueId equal = c.cast(c.binary(BinaryKind::kEqual, sum, extent), DType::kInt64);
+  ValueId off = c.binary(BinaryKind::kSub, number(1), equal);
+  Ints all;
+  for (int64_t i = 0; i < parts; ++i) all.push_back(i);
+  ValueId at = c.binary(BinaryKind::kAdd, c.constant(Tensor::ints(all)),
+                        c.binary(BinaryKind::kMul, off, number(kFar)));
+  return c.add(Gather{0}, {sizes, at});
 }
 
 /// Sizes that only a run knows: running sums of them.
@@ -135,7 +162,7 @@ int64_t part_count(const NodeContext& c) {
 }
 
 /// Even parts of an input of unknown rank: sizes are computed from its extent in the run. What goes
-/// past the end is cut off by the slices.
+/// past the end (from opset 18 on the last part may be smaller) is cut off by the slices.
 ValueId even_sizes(NodeContext& c, ValueId x, int64_t axis, int64_t parts) {
   ValueId extent = c.add(Gather{0}, {c.add(ShapeOf{}, {x}), c.constant(Tensor::ints({axis}))});
   ValueId count = c.constant(Tensor::ints({parts}));
@@ -154,7 +181,10 @@ void split_unranked(NodeContext& c, const Fact& sizes, ValueId sizes_input) {
     for (const Dim& d : *sizes) values.push_back(d.value());
     sizes_input = c.constant(Tensor::ints(values));
   }
-  if (!sizes_input.valid()) sizes_input = even_sizes(c, x, axis, part_count(c));
+  const int64_t count = sizes_input.valid() ? parts : part_count(c);
+  const bool uneven = !sizes_input.valid() && c.opset() >= 18;
+  if (!sizes_input.valid()) sizes_input = even_sizes(c, x, axis, count);
+  if (!uneven) sizes_input = checked_sizes(c, x, axis, sizes_input, count);
   split_dynamic(c, x, axis, sizes_input, parts);
 }
 
@@ -164,11 +194,14 @@ void split(NodeContext& c, const Fact& sizes, ValueId sizes_input) {
   int64_t axis = c.axis(c.int_attribute("axis", 0), c.known_rank(x));
   auto parts = int64_t(c.node().outputs.size());
   const Dim& extent = (*c.type(x).shape)[size_t(axis)];
-  if (!sizes && sizes_input.valid()) return split_dynamic(c, x, axis, sizes_input, parts);
+  auto dynamic = [&] {
+    split_dynamic(c, x, axis, checked_sizes(c, x, axis, sizes_input, parts), parts);
+  };
+  if (!sizes && sizes_input.valid()) return dynamic();
   if (!sizes) {
     return split_at(c, x, axis, even_ends(c, extent, part_count(c)));
   }
-  if (!may_use_dims(c, x, *sizes)) return split_dynamic(c, x, axis, sizes_input, parts);
+  if (!may_use_dims(c, x, *sizes)) return dynamic();
   split_at(c, x, axis, given_ends(extent, *sizes, parts));
 }
 }  // namespace

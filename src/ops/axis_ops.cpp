@@ -34,10 +34,12 @@ void infer_arg_reduce(InferContext& context) {
   const Shape* shape = context.shape(0);
   if (!shape) return context.output(Type::unranked(DType::kInt64));
   Ints axes{normal_axis(op.axis, int64_t(shape->size()))};
-  const Dim& extent = (*shape)[size_t(axes[0])];
-  require(!extent.is_constant() || extent.value() > 0,
+  Shape result = reduced_shape(*shape, axes, op.keepdims);
+  bool wanted = std::all_of(result.begin(), result.end(),
+                            [](const Dim& d) { return d.is_constant() && d.value() > 0; });
+  require(!wanted || (*shape)[size_t(axes[0])] != Dim(0),
           "nothing to choose from along an empty axis");
-  context.output(Type::tensor(DType::kInt64, reduced_shape(*shape, axes, op.keepdims)));
+  context.output(Type::tensor(DType::kInt64, std::move(result)));
 }
 
 namespace {

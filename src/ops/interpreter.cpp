@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "ops/guards.h"
 #include "ops/table.h"
 
 namespace vitrify {
@@ -79,10 +80,11 @@ std::vector<int> count_reads(const Graph& graph) {
   for (const auto& o : graph.outputs) ++reads[size_t(o.value.node)];
   return reads;
 }
-}  // namespace
 
-std::vector<Value> interpret(const Graph& graph, std::vector<Value> inputs, Bindings bindings,
-                             const std::function<void(int32_t, std::span<const Value>)>& on_node) {
+using OnNode = std::function<void(int32_t, std::span<const Value>)>;
+
+std::vector<Value> run_nodes(const Graph& graph, std::vector<Value> inputs, Bindings bindings,
+                             const OnNode& on_node, bool guards) {
   require(inputs.size() == graph.inputs.size(), "expected ", graph.inputs.size(), " inputs, got ",
           inputs.size());
   std::vector<std::vector<Value>> values(graph.nodes.size());
@@ -99,6 +101,7 @@ std::vector<Value> interpret(const Graph& graph, std::vector<Value> inputs, Bind
     for (ValueId v : node.inputs)
       arguments.push_back(v.valid() ? values[size_t(v.node)][size_t(v.output)] : Value());
     values[n].resize(node.types.size());
+    if (guards) check_guards(graph, int32_t(n), bindings);
     run_reference(node, arguments, values[n], bindings);
     std::string where = node.origins.empty() ? std::string(node.op.label()) : node.origins.front();
     for (size_t o = 0; o < node.types.size(); ++o)
@@ -113,8 +116,19 @@ std::vector<Value> interpret(const Graph& graph, std::vector<Value> inputs, Bind
   return outputs;
 }
 
+}  // namespace
+
+std::vector<Value> interpret(const Graph& graph, std::vector<Value> inputs, Bindings bindings,
+                             const OnNode& on_node) {
+  return run_nodes(graph, std::move(inputs), std::move(bindings), on_node, true);
+}
+
 std::vector<Value> interpret(const Graph& graph, std::vector<Value> inputs) {
-  return interpret(graph, std::move(inputs), {}, {});
+  return run_nodes(graph, std::move(inputs), {}, {}, true);
+}
+
+std::vector<Value> interpret_body(const Graph& graph, std::vector<Value> inputs) {
+  return run_nodes(graph, std::move(inputs), {}, {}, false);
 }
 
 }  // namespace vitrify

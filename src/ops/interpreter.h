@@ -24,6 +24,9 @@ void run_reference(const Node& node, std::span<const Value> inputs, std::span<Va
 /// Runs the whole graph: `inputs` in the graph's input order. Values are freed after their last
 /// use. Throws a user error that names the node's origin.
 std::vector<Value> interpret(const Graph& graph, std::vector<Value> inputs);
+/// The same for a body that runs many times: without the guards (ops/guards.h), which cost more
+/// than small kernels. The kernels check what they read.
+std::vector<Value> interpret_body(const Graph& graph, std::vector<Value> inputs);
 /// With a callback for every node's outputs (taps).
 std::vector<Value> interpret(
     const Graph& graph, std::vector<Value> inputs, Bindings bindings,

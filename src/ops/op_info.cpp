@@ -4,19 +4,17 @@
 
 namespace vitrify {
 
-InferContext::InferContext(const GraphBuilder& builder, const Op& op,
-                           const std::vector<ValueId>& inputs, int outputs, const Node* like,
-                           int64_t* next_symbol)
-    : builder_(builder),
-      op_(op),
-      inputs_(inputs),
+InferContext::InferContext(const Op& op, std::vector<KnownInput> inputs, int outputs,
+                           const Node* like, int64_t* next_symbol)
+    : op_(op),
+      inputs_(std::move(inputs)),
       outputs_(outputs),
       like_(like),
       next_symbol_(next_symbol) {}
 
 const Type& InferContext::type(int i) const {
   require(has(i), "input ", i, " is missing");
-  return builder_.type(inputs_[size_t(i)]);
+  return *inputs_[size_t(i)].type;
 }
 
 const Shape* InferContext::shape(int i) const {
@@ -29,12 +27,12 @@ void InferContext::expect_tensor(int i) const {
 }
 
 const Tensor* InferContext::constant(int i) const {
-  return has(i) ? builder_.constant_of(inputs_[size_t(i)]) : nullptr;
+  return has(i) ? inputs_[size_t(i)].constant : nullptr;
 }
 
 const Fact& InferContext::fact(int i) const {
   static const Fact none;
-  return has(i) ? builder_.fact(inputs_[size_t(i)]) : none;
+  return has(i) ? *inputs_[size_t(i)].fact : none;
 }
 
 std::optional<std::vector<int64_t>> InferContext::known_ints(int i) const {

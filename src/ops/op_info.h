@@ -9,18 +9,25 @@
 
 namespace vitrify {
 
+/// What is known of a node's input; all null for one left out.
+struct KnownInput {
+  const Type* type = nullptr;
+  const Fact* fact = nullptr;
+  const Tensor* constant = nullptr;  ///< of a Constant, else null
+};
+
 /// What a shape rule sees and says. Throws user errors through `fail`/`require`.
 class InferContext {
  public:
-  InferContext(const GraphBuilder& builder, const Op& op, const std::vector<ValueId>& inputs,
-               int outputs, const Node* like, int64_t* next_symbol);
+  InferContext(const Op& op, std::vector<KnownInput> inputs, int outputs, const Node* like,
+               int64_t* next_symbol);
 
   const Op& op() const { return op_; }
   int input_count() const { return int(inputs_.size()); }
   /// How many outputs the caller wants; 0: as many as the op has.
   int output_count() const { return outputs_; }
   /// False for an input left out (or past the end).
-  bool has(int i) const { return i < input_count() && inputs_[size_t(i)].valid(); }
+  bool has(int i) const { return i < input_count() && inputs_[size_t(i)].type != nullptr; }
   const Type& type(int i) const;
   DType dtype(int i) const { return type(i).dtype; }
   /// Null when the rank is unknown.
@@ -46,9 +53,8 @@ class InferContext {
   Inferred take() { return std::move(result_); }
 
  private:
-  const GraphBuilder& builder_;
   const Op& op_;
-  const std::vector<ValueId>& inputs_;
+  std::vector<KnownInput> inputs_;
   int outputs_;
   const Node* like_;
   int64_t* next_symbol_;

@@ -73,6 +73,14 @@ Dim scaled_dim(InferContext& context, int64_t axis, const Dim& in, float scale) 
   return context.fresh(0, int(axis));
 }
 
+/// Says what a resize gives, unless something would come of nothing.
+void give(InferContext& context, const Shape& x, const Shape& shape) {
+  for (size_t a = 0; a < x.size(); ++a)
+    require(x[a] != Dim(0) || !shape[a].is_constant() || shape[a] == Dim(0),
+            "nothing to resize along axis ", a);
+  context.output(Type::tensor(context.dtype(0), shape));
+}
+
 bool given(const InferContext& context, int i) {
   if (!context.has(i)) return false;
   const Shape* s = context.shape(i);
@@ -119,7 +127,7 @@ void infer_resize(InferContext& context) {
   }
   if (sized) {
     infer_sizes(context, op, axes, shape);
-    return context.output(Type::tensor(context.dtype(0), shape));
+    return give(context, *x, shape);
   }
   const Tensor* scales = context.constant(kScales);
   require(!scales || scales->size() == int64_t(axes.size()), "scales needs one entry an axis");
@@ -128,7 +136,7 @@ void infer_resize(InferContext& context) {
     extent = scales ? scaled_dim(context, axes[i], extent, float(double_at(*scales, int64_t(i))))
                     : context.fresh(0, int(axes[i]));
   }
-  context.output(Type::tensor(context.dtype(0), shape));
+  give(context, *x, shape);
 }
 
 namespace {

@@ -407,19 +407,14 @@ std::array<const OpInfo*, kNames.size()> rows_by_index() {
   return rows;
 }
 
-Inferred infer(const GraphBuilder& builder, const Op& op, const std::vector<ValueId>& inputs,
-               int outputs, const Node* like, int64_t* next_symbol) {
-  InferContext context(builder, op, inputs, outputs, like, next_symbol);
-  try {
-    op_info(op).infer(context);
-  } catch (const Error& e) {
-    if (e.kind() == ErrorKind::kInternal) throw;
-    std::string types;
-    for (ValueId v : inputs)
-      types += (types.empty() ? "" : ", ") + (v.valid() ? builder.type(v).str() : "none");
-    throw Error(e.kind(), cat(op.label(), "(", types, "): ", e.message()), e.origin());
-  }
-  return context.take();
+Inferred infer_added(const GraphBuilder& builder, const Op& op, const std::vector<ValueId>& inputs,
+                     int outputs, const Node* like, int64_t* next_symbol) {
+  std::vector<KnownInput> known;
+  for (ValueId v : inputs)
+    known.push_back(v.valid()
+                        ? KnownInput{&builder.type(v), &builder.fact(v), builder.constant_of(v)}
+                        : KnownInput{});
+  return infer(op, std::move(known), outputs, like, next_symbol);
 }
 
 bool pure(const Op& op) { return op_info(op).pure; }
@@ -435,8 +430,23 @@ const OpInfo& op_info(size_t index) {
 const OpInfo& op_info(const Op& op) { return op_info(op.index()); }
 size_t op_count() { return kNames.size(); }
 
+Inferred infer(const Op& op, std::vector<KnownInput> inputs, int outputs, const Node* like,
+               int64_t* next_symbol) {
+  InferContext context(op, inputs, outputs, like, next_symbol);
+  try {
+    op_info(op).infer(context);
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kInternal) throw;
+    std::string types;
+    for (const KnownInput& i : inputs)
+      types += (types.empty() ? "" : ", ") + (i.type ? i.type->str() : "none");
+    throw Error(e.kind(), cat(op.label(), "(", types, "): ", e.message()), e.origin());
+  }
+  return context.take();
+}
+
 GraphBuilder make_builder(const Graph* old) {
-  GraphBuilder builder(infer, pure);
+  GraphBuilder builder(infer_added, pure);
   if (old) builder.continue_from(*old);
   return builder;
 }

@@ -1,6 +1,7 @@
 #include "runtime/binding.h"
 
 #include "base/error.h"
+#include "ops/guards.h"
 #include "runtime/memory_planner.h"
 
 namespace vitrify {
@@ -73,23 +74,47 @@ void Binding::bind_values(std::span<const Value> inputs) {
   for (size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].kind == Value::Kind::kTensor)
       set_dims(layout.flat(graph.inputs[i].value), inputs[i].tensor.dims());
-  for (size_t v = 0; v < values.size(); ++v) {
-    if (layout.storage[v] == Storage::kNone || values[v].known) continue;
-    const ValueId id = layout.values[v];
-    Dims dims;
-    try {
-      if (is_plain(graph.type(id), layout.input_symbols) && try_eval(graph.type(id), dims))
-        set_dims(int32_t(v), dims);
-    } catch (const Error& e) {
-      throw Error(e.kind(), e.message(), where(id.node));
-    }
-  }
+  for (size_t n = 0; n < graph.nodes.size(); ++n) bind_node(int32_t(n));
   std::vector<int32_t> chain;
   for (size_t v = 0; v < values.size(); ++v) {
     chain.clear();
     for (int32_t at = int32_t(v); layout.parent[size_t(at)] >= 0; at = layout.parent[size_t(at)])
       chain.push_back(at);
-    for (size_t i = chain.size(); i-- > 0;) place(chain[i]);
+    for (size_t i = chain.size(); i-- > 0;) place_or_explain(chain[i]);
+  }
+}
+
+void Binding::place_or_explain(int32_t v) {
+  const Layout& layout = plan_.layout;
+  const Alias& alias = plan_.plan.aliases[size_t(layout.alias[size_t(v)])];
+  const int32_t node = alias.kind == Alias::Kind::kConcat ? alias.node : alias.value.node;
+  try {
+    place(v);
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kInternal || !e.origin().empty()) throw;
+    const BoundValue &from = values[size_t(layout.parent[size_t(v)])], &value = values[size_t(v)];
+    throw Error(e.kind(),
+                cat(engine_.graph().nodes[size_t(node)].op.label(), ": ", e.message(), " (",
+                    str(value.dims), " in ", str(from.dims), "): give inputs whose shapes fit"),
+                where(node));
+  }
+}
+
+/// Checks a node, and sets the extents of its values that the inputs tell.
+void Binding::bind_node(int32_t n) {
+  const Layout& layout = plan_.layout;
+  const Node& node = engine_.graph().nodes[size_t(n)];
+  check_guards(engine_.graph(), n, symbols);
+  for (size_t o = 0; o < node.types.size(); ++o) {
+    const auto v = size_t(layout.flat({n, int32_t(o)}));
+    if (layout.storage[v] == Storage::kNone || values[v].known) continue;
+    Dims dims;
+    try {
+      if (is_plain(node.types[o], layout.input_symbols) && try_eval(node.types[o], dims))
+        set_dims(int32_t(v), dims);
+    } catch (const Error& e) {
+      throw Error(e.kind(), e.message(), where(n));
+    }
   }
 }
 
@@ -98,7 +123,7 @@ void Binding::place(int32_t v) {
   const Layout& layout = plan_.layout;
   const Alias& alias = plan_.plan.aliases[size_t(layout.alias[size_t(v)])];
   const BoundValue& parent = values[size_t(layout.parent[size_t(v)])];
-  CHECK(parent.known && values[size_t(v)].known);
+  require(parent.known && values[size_t(v)].known, "its extents do not follow from the inputs");
   if (alias.kind != Alias::Kind::kConcat) return place_view(v, alias, parent);
   const Node& concat = engine_.graph().nodes[size_t(alias.node)];
   const int64_t rank = int64_t(parent.dims.size()), axis = concat.op.as<Concat>()->axis;
@@ -107,7 +132,7 @@ void Binding::place(int32_t v) {
   for (int32_t i = 0; i < alias.input; ++i) {
     const Dims& before = values[size_t(layout.flat(concat.inputs[size_t(i)]))].dims;
     const auto a = size_t(axis < 0 ? axis + rank : axis);
-    CHECK(a < before.size());
+    require(a < before.size(), "the parts differ in rank");
     begins[a] = checked_add(begins[a], before[a]);
   }
   place_box(v, parent, begins);
@@ -121,18 +146,19 @@ void Binding::place_view(int32_t v, const Alias& alias, const BoundValue& parent
     for (size_t i = 0; i < slice->axes.size(); ++i) {
       const int64_t axis =
           slice->axes[i] < 0 ? slice->axes[i] + int64_t(begins.size()) : slice->axes[i];
-      CHECK(axis >= 0 && axis < int64_t(begins.size()) && i < slice->begins.size());
+      require(axis >= 0 && axis < int64_t(begins.size()) && i < slice->begins.size(),
+              "bad axes of a slice");
       begins[size_t(axis)] = eval(slice->begins[i]);
     }
     return place_box(v, parent, begins);
   }
-  if (element_count(value.dims) != element_count(parent.dims))  // the model's own reshape
-    throw Error(ErrorKind::kUser,
-                cat(node.op.label(), " cannot turn ", str(parent.dims), " into ", str(value.dims)),
-                node.origins.empty() ? "" : node.origins.front());
+  require(element_count(value.dims) == element_count(parent.dims), "cannot turn ", str(parent.dims),
+          " into ", str(value.dims));
   value.offset = parent.offset;
   if (auto* t = node.op.as<Transpose>(); t && alias.kind == Alias::Kind::kView) {
-    CHECK(is_dense(parent.dims, parent.strides) && t->permutation.size() == parent.dims.size());
+    CHECK(is_dense(parent.dims, parent.strides));
+    require(t->permutation.size() == parent.dims.size() && value.dims.size() == parent.dims.size(),
+            "bad permutation");
     for (size_t a = 0; a < value.strides.size(); ++a)
       value.strides[a] = parent.strides[size_t(t->permutation[a])];
     return;
@@ -145,29 +171,35 @@ void Binding::place_view(int32_t v, const Alias& alias, const BoundValue& parent
 
 void Binding::place_box(int32_t v, const BoundValue& parent, const Dims& begins) {
   BoundValue& value = values[size_t(v)];
-  CHECK(value.dims.size() == parent.dims.size());
+  require(value.dims.size() == parent.dims.size(), "the ranks differ");
+  const bool empty = element_count(value.dims) == 0;  // its place does not matter
   int64_t elements = 0;
-  for (size_t a = 0; a < begins.size(); ++a) {
-    CHECK(begins[a] >= 0 && begins[a] <= parent.dims[a] &&
-          value.dims[a] <= parent.dims[a] - begins[a]);
+  for (size_t a = 0; a < begins.size() && !empty; ++a) {
+    require(begins[a] >= 0 && begins[a] <= parent.dims[a] &&
+                value.dims[a] <= parent.dims[a] - begins[a],
+            "a part from ", begins[a], " is outside axis ", a);
     elements += begins[a] * parent.strides[a];
   }
   value.strides = parent.strides;
   const DType dtype = engine_.graph().type(plan_.layout.values[size_t(v)]).dtype;
-  const bool empty = element_count(value.dims) == 0;
-  value.offset = parent.offset + (empty ? 0 : byte_size(dtype, elements));
+  value.offset = parent.offset + byte_size(dtype, elements);
 }
 
 void Binding::write_fact(int32_t v) {
   const ValueId id = plan_.layout.values[size_t(v)];
   const Type& type = engine_.graph().type(id);
   const std::vector<Dim>& fact = *engine_.graph().fact(id);
-  Dims dims;
-  CHECK(try_eval(type, dims) && element_count(dims) == int64_t(fact.size()));
-  set_dims(v, dims);
-  Tensor& tensor = facts[size_t(v)];
-  if (!tensor.defined() || tensor.dims() != dims) tensor = Tensor(type.dtype, dims);
-  for (size_t i = 0; i < fact.size(); ++i) set_int(tensor, int64_t(i), eval(fact[i]));
+  try {
+    Dims dims;
+    require(try_eval(type, dims) && element_count(dims) == int64_t(fact.size()), "its ",
+            fact.size(), " values do not fill ", type.str(), ", here ", str(dims));
+    set_dims(v, dims);
+    Tensor& tensor = facts[size_t(v)];
+    if (!tensor.defined() || tensor.dims() != dims) tensor = Tensor(type.dtype, dims);
+    for (size_t i = 0; i < fact.size(); ++i) set_int(tensor, int64_t(i), eval(fact[i]));
+  } catch (const Error& e) {
+    throw Error(e.kind(), e.message(), e.origin().empty() ? where(id.node) : e.origin());
+  }
 }
 
 void Binding::write_late_facts(size_t segment) {
@@ -208,7 +240,7 @@ void Binding::bind_step(size_t s) {
   }
   step.inputs.resize(inputs.size());
   step.outputs.resize(outputs.size());
-  step.bound = true;
+  step.bound = !tactic;
   if (!tactic) return;
   const BoundNode bound{node.op,
                         info.inputs,
@@ -225,6 +257,7 @@ void Binding::bind_step(size_t s) {
     throw Error(e.kind(), e.message(), e.origin().empty() ? where(n) : e.origin());
   }
   CHECK(step.workspace >= 0);
+  step.bound = true;
 }
 
 void Binding::bind_late_step(size_t s) {
@@ -240,8 +273,14 @@ void Binding::bind_late_step(size_t s) {
   for (size_t o = 0; o < node.types.size(); ++o) {
     const int32_t v = plan_.layout.flat({n, int32_t(o)});
     Dims dims;
-    if (plan_.layout.storage[size_t(v)] == Storage::kDynamic && try_eval(node.types[o], dims))
+    if (plan_.layout.storage[size_t(v)] == Storage::kDynamic) {
+      // What no symbol tells cannot be made room for.
+      if (!try_eval(node.types[o], dims))
+        throw Error(ErrorKind::kUser,
+                    cat("the extents of ", node.types[o].str(), " do not follow from the inputs"),
+                    where(n));
       set_dims(v, dims);
+    }
     add(v);
   }
   std::set<std::string> used;
@@ -252,8 +291,9 @@ void Binding::bind_late_step(size_t s) {
   for (const auto& symbol : used)
     if (auto at = symbols.find(symbol); at != symbols.end()) extents.push_back(at->second);
   if (steps[s].bound && steps[s].key == extents) return;
-  steps[s].key = std::move(extents);
+  check_guards(engine_.graph(), n, symbols);
   bind_step(s);
+  steps[s].key = std::move(extents);
 }
 
 void Binding::lay_out_arena() {

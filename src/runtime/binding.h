@@ -54,6 +54,8 @@ class Binding {
 
  private:
   void bind_values(std::span<const Value> inputs);
+  void bind_node(int32_t n);
+  void place_or_explain(int32_t v);
   void place(int32_t v);
   void place_view(int32_t v, const Alias& alias, const BoundValue& parent);
   void place_box(int32_t v, const BoundValue& parent, const Dims& begins);

@@ -118,7 +118,9 @@ void Context::check_inputs() {
 namespace {
 /// "" when the dims lie in the range, else what does not.
 std::string outside(const InputRange& range, const Dims& dims) {
-  if (dims.size() != range.min.size()) return "";
+  if (dims.size() != range.min.size() || dims.size() != range.max.size())
+    return cat("input '", range.name, "' has shape ", str(dims), ", its profile is of rank ",
+               range.min.size(), ": rebuild with a --profile of its rank");
   for (size_t a = 0; a < dims.size(); ++a)
     if (dims[a] < range.min[a] || dims[a] > range.max[a])
       return cat("input '", range.name, "' has shape ", str(dims), ", outside of its profile ",
