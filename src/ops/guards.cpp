@@ -32,6 +32,7 @@ class BoundNode {
         infer(op_, std::move(inputs), int(node_.types.size()), nullptr, &next_symbol);
     for (size_t o = 0; o < node_.types.size() && o < inferred.types.size(); ++o)
       compare(inferred.types[o], bind(node_.types[o]));
+    if (auto* region = op_.as<Region>()) check_region(*region->graph);
   }
 
   /// "n = 4, m = 5": the symbols that the node's shapes hold.
@@ -64,6 +65,26 @@ class BoundNode {
     if (bound)
       for (Dim& d : *bound) d = bind(d);
     return bound;
+  }
+
+  /// The nodes of a region, at the extents that its inputs give to the symbols inside.
+  void check_region(const Graph& region) const {
+    Bindings inside;
+    for (size_t i = 0; i < region.inputs.size(); ++i) {
+      const Type& wanted = region.type(region.inputs[i].value);
+      if (!wanted.has_rank() || !types_[i].has_rank()) continue;
+      bool fits = wanted.shape->size() == types_[i].shape->size();
+      for (size_t a = 0; fits && a < wanted.shape->size(); ++a) {
+        const Dim &d = (*wanted.shape)[a], &given = (*types_[i].shape)[a];
+        if (!given.is_constant()) continue;
+        if (d.is_symbol())
+          fits = inside.emplace(d.symbol_name(), given.value()).first->second == given.value();
+        else if (d.is_constant())
+          fits = d == given;
+      }
+      require(fits, "input ", i, " of a region is ", types_[i].str(), ", must be ", wanted.str());
+    }
+    for (size_t n = 0; n < region.nodes.size(); ++n) check_guards(region, int32_t(n), inside);
   }
 
   /// What the rule says now, and what it said of the symbols.
