@@ -15,6 +15,8 @@ namespace {
 /// Without timing: what a core keeps of a result until the next step reads it.
 constexpr double kCacheShare = 1 << 20;
 
+constexpr int kTurns = 3;  // of measuring one and the other
+
 bool is_disabled(std::string_view tactic) {
   const std::vector<std::string> names = knob_list(Knob::kDisableTactics);
   return std::find(names.begin(), names.end(), tactic) != names.end();
@@ -59,25 +61,38 @@ Graph alone(const Graph& graph, const Node& region,
   return b.finish();
 }
 
-/// Milliseconds of all steps, each on its fastest tactic; infinite where one has none.
-double fastest(const Graph& graph, int max_threads) {
-  static const std::map<std::string, int64_t> kNothing;
-  double total = 0;
-  for (int32_t n : step_nodes(graph)) {
-    Bench bench(graph, n, kNothing, max_threads);
-    NodeInfo info(graph, n);
-    for (const Tactic* t : tactics_for(graph.nodes[size_t(n)].op.name())) {
-      if (is_disabled(t->name) || !t->supports(info.view()).empty()) continue;
-      for (const Config& c : t->configs ? t->configs(info.view()) : std::vector<Config>{""})
-        bench.add(*t, c);
+/// The steps of a graph of known extents, each on all of its tactics.
+class Steps {
+ public:
+  Steps(const Graph& graph, int max_threads) : graph_(graph) {
+    for (int32_t n : step_nodes(graph_)) {
+      auto& bench =
+          *benches_.emplace_back(std::make_unique<Bench>(graph_, n, nothing_, max_threads));
+      NodeInfo info(graph_, n);
+      for (const Tactic* t : tactics_for(graph_.nodes[size_t(n)].op.name())) {
+        if (is_disabled(t->name) || !t->supports(info.view()).empty()) continue;
+        for (const Config& c : t->configs ? t->configs(info.view()) : std::vector<Config>{""})
+          bench.add(*t, c);
+      }
     }
-    double best = INFINITY;
-    for (const Measurement& m : bench.measure())
-      if (m.problem.empty()) best = std::min(best, m.milliseconds);
-    total += best;
   }
-  return total;
-}
+  /// Milliseconds of all steps, each at its fastest so far; infinite where one has no tactic.
+  double measure() {
+    double total = 0;
+    for (auto& bench : benches_) {
+      double best = INFINITY;
+      for (const Measurement& m : bench->measure())
+        if (m.problem.empty()) best = std::min(best, m.milliseconds);
+      total += best;
+    }
+    return total;
+  }
+
+ private:
+  const Graph& graph_;
+  const std::map<std::string, int64_t> nothing_;
+  std::vector<std::unique_ptr<Bench>> benches_;
+};
 
 /// Bytes of the largest value inside of the region.
 double inner_bytes(const Graph& split) {
@@ -114,8 +129,11 @@ Verdict judge(const Graph& graph, int32_t n, std::span<const Profile> profiles,
       const Graph parts = split_nodes(one, [](const Node& node) { return node.op.is<Region>(); });
       most = std::max(most, inner_bytes(parts));
       if (!options.timing) continue;
-      fused += fastest(one, options.max_threads);
-      apart += fastest(parts, options.max_threads);
+      Steps whole(one, options.max_threads), pieces(parts, options.max_threads);
+      double best = 0, best_apart = 0;
+      for (int turn = 0; turn < kTurns; ++turn)
+        best = whole.measure(), best_apart = pieces.measure();
+      fused += best, apart += best_apart;
     }
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::kInternal) throw;

@@ -3,11 +3,12 @@
 //
 // A task is a stretch of pooled rows of one image. Rows that two bands of a task share stay in the
 // buffer; rows that two tasks share are computed twice. The tactic is made of the rows of conv and
-// pool: their refusals, packed weights, kernels and epilogues are the same, and so is the result, up
-// to the order in which a product sums in tiles of other heights.
+// pool: their refusals, packed weights, kernels and epilogues are the same, and so is the result,
+// up to the order in which a product sums in tiles of other heights.
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <numeric>
 
 #include "backend/cpu/conv_bound.h"
 #include "backend/cpu/families.h"
@@ -196,11 +197,12 @@ class Symbols {
 struct Bound {
   TacticState conv, pool;
   int64_t batch = 0, tasks = 0;
-  int64_t tile = 1;      ///< rows of the convolution start at multiples of this
-  int64_t row = 0;       ///< floats of a row of the convolution
-  int64_t band = 1;      ///< pooled rows that a full buffer serves
-  int64_t capacity = 0;  ///< rows of the buffer
-  int64_t slot = 0;      ///< floats a thread
+  int64_t tile = 1;             ///< rows of the convolution start at multiples of this
+  int64_t unit = 1, units = 0;  ///< pooled rows of an image, by which it is cut into tasks
+  int64_t row = 0;              ///< floats of a row of the convolution
+  int64_t band = 1;             ///< pooled rows that a full buffer serves
+  int64_t capacity = 0;         ///< rows of the buffer
+  int64_t slot = 0;             ///< floats a thread
   int64_t conv_inputs = 0;
   int max_threads = 1;
   const ConvBound& conv_bound() const { return *static_cast<const ConvBound*>(conv.get()); }
@@ -245,8 +247,11 @@ void plan_bands(Bound& b, int64_t tasks) {
   if (b.batch == 0 || g.out_count == 0) return;
   b.tile = tile_rows(conv.algorithm);
   b.row = checked_mul(conv.out[2], conv.spec.out_channels);
-  b.tasks = std::min(g.out[0], std::max<int64_t>(1, (tasks + b.batch - 1) / b.batch));
-  const int64_t longest = (g.out[0] + b.tasks - 1) / b.tasks;
+  // Where windows do not overlap, tasks that begin with a tile compute no row twice.
+  b.unit = b.tile / std::gcd(b.tile, g.strides[0]);
+  b.units = (g.out[0] + b.unit - 1) / b.unit;
+  b.tasks = std::min(b.units, std::max<int64_t>(1, (tasks + b.batch - 1) / b.batch));
+  const int64_t longest = std::min(g.out[0], (b.units + b.tasks - 1) / b.tasks * b.unit);
   if (b.row == 0) b.band = longest;
   for (int64_t more = b.band; more <= longest; ++more) {
     if (checked_mul(rows_of_band(b, g, more), b.row) > kBufferFloats) break;
@@ -370,8 +375,8 @@ void run(const TacticState& state, const RunCall& call) {
     const int64_t n = i / b.tasks, t = i % b.tasks;
     const int slot = slots.claim();
     float* mine = slots.memory(slot);
-    run_stretch(b, call, &epilogue, n, t * height / b.tasks, (t + 1) * height / b.tasks, mine,
-                mine + buffer);
+    run_stretch(b, call, &epilogue, n, t * b.units / b.tasks * b.unit,
+                std::min(height, (t + 1) * b.units / b.tasks * b.unit), mine, mine + buffer);
     slots.release(slot);
   });
 }
