@@ -259,7 +259,7 @@ void plan_bands(Bound& b, int64_t tasks) {
   }
   b.capacity = rows_of_band(b, g, b.band);
   ConvArgs whole = conv;
-  whole.batch = 1, whole.max_threads = 1;
+  whole.batch = 1, whole.max_threads = 1, whole.is_part = true;
   b.slot = checked_add((buffer_bound(b, g) + 15) / 16 * 16, conv_workspace_floats(whole));
   b.slot = (b.slot + 15) / 16 * 16;
 }
@@ -322,7 +322,7 @@ void conv_rows(const Bound& b, const RunCall& call, int64_t n, Rows rows, float*
   a.spec.pad_begin[1] = std::max<int64_t>(0, start - first);
   a.in[1] -= start;
   a.out[1] = rows.end - rows.begin;
-  a.batch = 1, a.max_threads = 1;
+  a.batch = 1, a.max_threads = 1, a.is_part = true;
   a.y = y, a.y_pixel_stride = a.spec.out_channels;
   a.workspace = workspace;
   const int64_t pixel = (n * bound.args.out[1] + rows.begin) * a.out[2];

@@ -65,6 +65,9 @@ struct ConvArgs {
   Epilogue epilogue;
   float* workspace = nullptr;  ///< conv_workspace_floats floats, 64-byte aligned; null when 0
   int max_threads = 1;         ///< at most 64 are used
+  /// One of many calls that run side by side: it takes no steps to share its work among threads. May
+  /// change the order of sums.
+  bool is_part = false;
 };
 
 /// Floats of workspace; reads everything but pointers. Monotonic in batch, in and out.

@@ -90,7 +90,11 @@ int64_t block_tiles(const WinogradGeometry& g) {
   return std::max(kMinBlockTiles, kBlockFloats / tile_floats(g) / 6 * 6);
 }
 
-bool side_by_side(const WinogradGeometry& g) { return g.tiles >= kManyBlocks * block_tiles(g); }
+/// A call that is a part goes block by block as soon as that does not read the weights too often.
+bool side_by_side(const ConvArgs& a, const WinogradGeometry& g) {
+  const int64_t block = block_tiles(g);
+  return g.tiles >= (a.is_part && block > kMinBlockTiles ? 2 : kManyBlocks) * block;
+}
 
 int64_t zero_floats(const WinogradGeometry& g) { return g.in_stride; }
 
@@ -187,7 +191,7 @@ int64_t winograd_workspace_floats(int tile, const ConvArgs& args) {
   // Grows with the sizes: below the switch all tiles are there at once, above it the slots' blocks;
   // below, `tiles` is less than kManyBlocks blocks.
   const int64_t staged = std::min(g.tiles, checked_mul(kManyBlocks, block_tiles(g)));
-  const int64_t blocks = side_by_side(g) ? checked_mul(slots, block_tiles(g)) : 0;
+  const int64_t blocks = side_by_side(args, g) ? checked_mul(slots, block_tiles(g)) : 0;
   return checked_add(zero_floats(g), checked_mul(each, std::max(staged, blocks)));
 }
 
@@ -195,7 +199,7 @@ void winograd_conv(int tile, const ConvArgs& args) {
   const WinogradGeometry g = geometry_of(tile, args);
   if (g.tiles == 0) return;
   std::fill(args.workspace, args.workspace + zero_floats(g), 0.0f);
-  side_by_side(g) ? run_side_by_side(args, g) : run_in_stages(args, g);
+  side_by_side(args, g) ? run_side_by_side(args, g) : run_in_stages(args, g);
 }
 
 }  // namespace vitrify::cpu
