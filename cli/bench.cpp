@@ -104,11 +104,12 @@ Command add_bench(CLI::App& app) {
   CLI::App* c = app.add_subcommand("bench", "Measure a model or engine");
   c->add_option("file", flags->path, "ONNX or engine file")->required();
   c->add_option("--shape", flags->shapes, "NAME=1x3x224x224: random input of that shape")
-      ->take_all();
-  c->add_option("--input", flags->inputs, "NAME=FILE.npy")->take_all();
+      ->allow_extra_args(false);
+  c->add_option("--input", flags->inputs, "NAME=FILE.npy")->allow_extra_args(false);
   c->add_option("--iterations", flags->iterations, "measured runs");
   c->add_option("--warmup", flags->warmup, "runs before");
-  c->add_option("--threads", flags->threads, "use at most so many threads");
+  c->add_option("--threads", flags->threads, "use at most so many threads")
+      ->check(CLI::NonNegativeNumber);
   c->add_flag("--layers", flags->layers, "a row a step");
   c->add_flag("--json", flags->json, "print one JSON object");
   return [flags] { bench_command(*flags); };

@@ -1,3 +1,9 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "commands.h"
@@ -13,7 +19,37 @@ struct Flags {
   bool no_timing = false, no_passes = false, json = false;
 };
 
+volatile std::sig_atomic_t interrupted = 0;
+
+/// Ctrl-C ends a build through its progress callback, so that nothing half-written stays behind; a
+/// second one ends the program at once.
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = int(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+/// Refuses what could only fail after the build, or destroy what is there.
+void check_outputs(const Flags& flags) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (flags.output.empty()) throw UsageError("--output is empty: name the engine file");
+  if (flags.explain.empty()) return;
+  const fs::path folder = fs::absolute(flags.explain, ignored).parent_path();
+  if (access(folder.c_str(), W_OK) != 0)
+    throw UsageError("cannot write '" + flags.explain + "': " + std::strerror(errno));
+  for (const std::string& other : {flags.model, flags.output})
+    if (fs::absolute(flags.explain, ignored).lexically_normal() ==
+            fs::absolute(other, ignored).lexically_normal() ||
+        fs::equivalent(flags.explain, other, ignored))
+      throw UsageError("--explain would overwrite '" + other + "'");
+}
+
 void build_command(const Flags& flags) {
+  check_outputs(flags);
+  catch_interrupts();
   BuildOptions options;
   add_profiles(options, flags.profiles);
   options.set_threads(flags.threads).set_timing(!flags.no_timing).set_passes(!flags.no_passes);
@@ -21,8 +57,10 @@ void build_command(const Flags& flags) {
   Json report;
   {
     Progress progress;
-    options.set_progress(
-        [&](const char* stage, double fraction) { progress.show(stage, fraction); });
+    options.set_progress([&](const char* stage, double fraction) {
+      if (interrupted) throw UsageError("interrupted");
+      progress.show(stage, fraction);
+    });
     report = Json::parse(build(flags.model, flags.output, options));
   }
   if (!flags.explain.empty()) {
@@ -52,11 +90,12 @@ Command add_build(CLI::App& app) {
   c->add_option("--profile", flags->profiles,
                 "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640; once for every input, "
                 "again for the next profile")
-      ->take_all();
-  c->add_option("--threads", flags->threads, "threads to time tactics with");
+      ->allow_extra_args(false);
+  c->add_option("--threads", flags->threads, "threads to time tactics with")
+      ->check(CLI::NonNegativeNumber);
   c->add_flag("--no-timing", flags->no_timing, "choose tactics without timing: reproducible");
   c->add_flag("--no-passes", flags->no_passes, "leave the graph as imported");
-  c->add_option("--disable-pass", flags->disabled, "leave out a pass");
+  c->add_option("--disable-pass", flags->disabled, "leave out a pass")->allow_extra_args(false);
   c->add_option("--explain", flags->explain, "write all decisions to this JSON file");
   c->add_flag("--json", flags->json, "print one JSON object");
   return [flags] { build_command(*flags); };

@@ -93,7 +93,7 @@ Command add_inspect(CLI::App& app) {
   c->add_option("file", flags->path, "ONNX or engine file")->required();
   c->add_option("--graph", flags->stage,
                 "print a model's graph after this pass (imported, or a pass's name)");
-  c->add_option("--profile", flags->profiles, "as for build")->take_all();
+  c->add_option("--profile", flags->profiles, "as for build")->allow_extra_args(false);
   c->add_flag("--json", flags->json, "print one JSON object");
   return [flags] { inspect_command(*flags); };
 }

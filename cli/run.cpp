@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <map>
 
 #include "commands.h"
 #include "common.h"
@@ -30,12 +31,24 @@ Json describe(const std::string& name, const ValueView& value) {
           {"shape", std::vector<int64_t>(value.dims().begin(), value.dims().end())}};
 }
 
+/// Names that become the same file name would overwrite each other.
+void check_output_names(const Engine& engine) {
+  std::map<std::string, std::string> names;
+  for (size_t o = 0; o < engine.output_count(); ++o) {
+    const std::string name = engine.output_name(o), file = file_name(name);
+    if (auto [at, fresh] = names.emplace(file, name); !fresh)
+      throw UsageError("outputs '" + at->second + "' and '" + name +
+                       "' would both be written to '" + file + ".npy': rename one in the model");
+  }
+}
+
 void run_command(const Flags& flags) {
   BuildOptions options;
   add_shapes(options, flags.shapes);
   options.set_timing(false).set_passes(!flags.no_passes).set_threads(flags.threads);
   double build_s = 0, load_ms = 0;
   Engine engine = open_engine(flags.path, options, &build_s, &load_ms);
+  if (!flags.folder.empty()) check_output_names(engine);
   Context context(engine, flags.threads);
   set_inputs(context, engine, flags.inputs, flags.shapes);
   context.run();
@@ -61,11 +74,12 @@ Command add_run(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* c = app.add_subcommand("run", "Run a model or engine once");
   c->add_option("file", flags->path, "ONNX or engine file")->required();
-  c->add_option("--input", flags->inputs, "NAME=FILE.npy")->take_all();
+  c->add_option("--input", flags->inputs, "NAME=FILE.npy")->allow_extra_args(false);
   c->add_option("--shape", flags->shapes, "NAME=1x3x224x224: random input of that shape")
-      ->take_all();
+      ->allow_extra_args(false);
   c->add_option("--output-dir", flags->folder, "write NAME.npy for every output into this folder");
-  c->add_option("--threads", flags->threads, "use at most so many threads");
+  c->add_option("--threads", flags->threads, "use at most so many threads")
+      ->check(CLI::NonNegativeNumber);
   c->add_flag("--no-passes", flags->no_passes, "of a model: run it as imported");
   c->add_flag("--json", flags->json, "print one JSON object");
   return [flags] { run_command(*flags); };

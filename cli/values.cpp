@@ -117,6 +117,10 @@ Value random_value(vitrify_dtype dtype, const Dims& dims, uint64_t seed) {
                     ? decltype(one)(double(random() >> 11) * 0x1p-53)
                     : decltype(one)(random() % 2);
   };
+  auto fill_bits = [&](auto one, unsigned half, unsigned fraction) {  // in [0.5, 1)
+    auto* data = static_cast<decltype(one)*>(vitrify_value_mutable_data(value.handle()));
+    for (size_t i = 0; i < count; ++i) data[i] = decltype(one)(half | (random() & fraction));
+  };
   switch (dtype) {
     case VITRIFY_FLOAT32:
       fill(float());
@@ -141,8 +145,14 @@ Value random_value(vitrify_dtype dtype, const Dims& dims, uint64_t seed) {
     case VITRIFY_BOOL:
       fill(int8_t());
       break;
+    case VITRIFY_FLOAT16:
+      fill_bits(uint16_t(), 0x3800, 0x3FF);
+      break;
+    case VITRIFY_BFLOAT16:
+      fill_bits(uint16_t(), 0x3F00, 0x7F);
+      break;
     default:
-      break;  // zeros: every bit pattern of the small types means something else
+      break;  // zeros: every bit pattern of the other types means something else
   }
   return value;
 }

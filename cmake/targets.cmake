@@ -11,7 +11,7 @@ function(vitrify_library target output)
     target_link_options(${target} PRIVATE -Wl,-z,defs)
   endif()
   target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-O1 -Wl,--gc-sections)
-  target_include_directories(${target} INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
+  target_include_directories(${target} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                                  $<INSTALL_INTERFACE:include>)
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${output} EXPORT_NAME ${output} VERSION ${PROJECT_VERSION}
                                              SOVERSION ${PROJECT_VERSION_MAJOR})
@@ -20,14 +20,14 @@ vitrify_library(vitrify_shared vitrify ${runtime_layers} ${builder_layers})
 vitrify_library(vitrify_runtime_shared vitrify_runtime ${runtime_layers})
 
 # The command line: only what include/vitrify offers.
-file(GLOB cli CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/*.cpp)
+file(GLOB cli CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cli/*.cpp)
 add_executable(vitrify_cli ${cli})
 target_compile_options(vitrify_cli PRIVATE -Wall -Wextra -Wpedantic -Werror -Wno-maybe-uninitialized -Wno-restrict)
-target_include_directories(vitrify_cli PRIVATE ${CMAKE_SOURCE_DIR}/cli)
+target_include_directories(vitrify_cli PRIVATE ${PROJECT_SOURCE_DIR}/cli)
 target_link_libraries(vitrify_cli PRIVATE vitrify_shared vitrify_sanitize)
 set_target_properties(vitrify_cli PROPERTIES OUTPUT_NAME vitrify INSTALL_RPATH "$ORIGIN/../lib")
 
-include(${CMAKE_SOURCE_DIR}/cmake/install.cmake)
+include(${PROJECT_SOURCE_DIR}/cmake/install.cmake)
 
 # Everything as one archive-like interface for tests and tools of the repository itself.
 add_library(vitrify_all INTERFACE)
@@ -46,7 +46,7 @@ if(VITRIFY_TESTS)
   endif()
   enable_testing()
   find_package(GTest REQUIRED)
-  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*_test.cpp)
+  file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*_test.cpp)
   foreach(source ${tests})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
@@ -58,19 +58,19 @@ if(VITRIFY_TESTS)
     if(name MATCHES "^(cli|package)_test$")
       target_compile_definitions(${name} PRIVATE VITRIFY_CLI="$<TARGET_FILE:vitrify_cli>"
                                                  VITRIFY_BUILD_DIR="${CMAKE_BINARY_DIR}"
-                                                 VITRIFY_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                                                 VITRIFY_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                  VITRIFY_TEST_FLAGS="${sanitizer_flag}")
       add_dependencies(${name} vitrify_cli vitrify_runtime_shared)
     endif()
-    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   endforeach()
 endif()
 
 # Benchmarks: one program a file, built on request.
-file(GLOB benches CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*_bench.cpp)
+file(GLOB benches CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*_bench.cpp)
 foreach(source ${benches})
   get_filename_component(name ${source} NAME_WE)
   add_executable(${name} EXCLUDE_FROM_ALL ${source})
-  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/bench)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/bench)
   target_link_libraries(${name} PRIVATE vitrify_all)
 endforeach()

@@ -1,6 +1,7 @@
 #include "builder/builder.h"
 
 #include <chrono>
+#include <filesystem>
 
 #include "backend/backend.h"
 #include "base/error.h"
@@ -188,6 +189,9 @@ BuildResult build_graph(Graph graph, const BuildOptions& options) {
 
 BuildResult build_model(const std::string& path, const BuildOptions& options) {
   const auto start = Clock::now();
+  std::error_code ignored;
+  require(!std::filesystem::equivalent(path, options.output, ignored),
+          "the engine would overwrite '", path, "', the model it is built from");
   tell(options, "importing", 0);
   Graph graph = onnx::import_model(path, {fixed_shapes(options)});
   BuildReport report;

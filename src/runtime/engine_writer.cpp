@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "base/error.h"
@@ -13,8 +14,23 @@
 
 namespace vitrify {
 
+namespace {
+/// Where a path leads through symbolic links; a user error when something other than a file is
+/// there.
+std::string target_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  require(!path.empty(), "the engine file has no name");
+  const fs::path target =
+      fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
+  require(!fs::exists(target, ignored) || fs::is_regular_file(target, ignored), "cannot write '",
+          path, "': it is there and is no file");
+  return target.string();
+}
+}  // namespace
+
 EngineWriter::EngineWriter(std::string path)
-    : path_(std::move(path)), temporary_(path_ + ".XXXXXX") {
+    : path_(target_of(path)), temporary_(path_ + ".XXXXXX") {
   descriptor_ = mkostemp(temporary_.data(), O_CLOEXEC);
   require(descriptor_ >= 0, "cannot write '", path_, "': ", std::strerror(errno));
   const mode_t mask = umask(0);
