@@ -17,6 +17,8 @@ class Backend {
   virtual std::string unavailable() const = 0;
   /// ISA features of this machine that tactics may need, sorted: {"avx2", "avx512"}.
   virtual std::vector<std::string> features() const = 0;
+  /// Those of them that a config of this backend's tactics needs.
+  virtual std::vector<std::string> features_of(const Config& config) const = 0;
   /// Device memory, 64-byte aligned; throws a user error when there is none left.
   virtual std::shared_ptr<std::byte> allocate(int64_t bytes) = 0;
   virtual std::span<const Tactic> tactics() const = 0;
@@ -26,6 +28,8 @@ class Backend {
 std::span<Backend* const> backends();
 /// The tactic of that name, or null.
 const Tactic* find_tactic(std::string_view name);
+/// The backend that the row belongs to.
+Backend& backend_of(const Tactic& tactic);
 /// Every tactic of every usable backend that serves the op, in table order.
 std::vector<const Tactic*> tactics_for(std::string_view op);
 

@@ -3,6 +3,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/null/null_backend.h"
+#include "base/error.h"
 
 namespace vitrify {
 
@@ -19,6 +20,13 @@ const Tactic* find_tactic(std::string_view name) {
     for (const Tactic& tactic : backend->tactics())
       if (tactic.name == name) return &tactic;
   return nullptr;
+}
+
+Backend& backend_of(const Tactic& tactic) {
+  for (Backend* backend : backends())
+    for (const Tactic& row : backend->tactics())
+      if (&row == &tactic) return *backend;
+  fail_internal("no backend has the tactic '", tactic.name, "'");
 }
 
 std::vector<const Tactic*> tactics_for(std::string_view op) {

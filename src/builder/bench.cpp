@@ -8,17 +8,13 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "builder/parts.h"
-#include "ops/interpreter.h"
 #include "ops/table.h"
 
 namespace vitrify {
 namespace {
 
-/// Reference kernels are slow: bigger nodes are compared between candidates only.
-constexpr double kReferenceFlops = 2e8;
 constexpr double kTimeBudget = 0.03;  // seconds a candidate
 constexpr int kRounds = 40;
-constexpr int kSamples = 4096;
 
 int64_t eval(const Dim& d, const std::map<std::string, int64_t>& bindings) {
   return d.eval([&](const std::string& symbol) -> int64_t {
@@ -29,14 +25,19 @@ int64_t eval(const Dim& d, const std::map<std::string, int64_t>& bindings) {
 }
 
 Dims eval(const Type& type, const std::map<std::string, int64_t>& bindings) {
+  require(type.is_tensor(), "a value is no tensor");
   require(type.has_rank(), "a value's rank is not known");
+  require(type.dtype != DType::kString, "strings are not made up");
   Dims dims;
-  for (const Dim& d : *type.shape) dims.push_back(eval(d, bindings));
+  for (const Dim& d : *type.shape) {
+    dims.push_back(eval(d, bindings));
+    require(dims.back() >= 0, "the extent ", d.str(), " would be ", dims.back());
+  }
+  byte_size(type.dtype, element_count(dims));  // throws on overflow
   return dims;
 }
 
 Tensor random_tensor(DType dtype, const Dims& dims) {
-  require(dtype != DType::kString, "strings are not timed");
   Tensor t(dtype, dims);
   std::mt19937_64 random(1);
   for (int64_t i = 0; i < t.size(); ++i) {
@@ -52,24 +53,73 @@ std::byte* raw(const Value& v) {
   return v.kind == Value::Kind::kTensor ? const_cast<std::byte*>(v.tensor.raw()) : nullptr;
 }
 
+/// Memory between guard bytes, 64-byte aligned.
+class GuardedMemory {
+ public:
+  explicit GuardedMemory(size_t bytes) : bytes_(bytes) {
+    memory_ = backends().front()->allocate(checked_add(int64_t(bytes), 2 * int64_t(kGuard)));
+    std::memset(memory_.get(), int(kMark), kGuard);
+    std::memset(data(), 0xFF, bytes);  // NaN where floats are not written
+    std::memset(data() + bytes, int(kMark), kGuard);
+  }
+  std::byte* data() const { return memory_.get() + kGuard; }
+  bool intact() const {
+    auto marked = [](std::byte b) { return b == kMark; };
+    return std::all_of(memory_.get(), data(), marked) &&
+           std::all_of(data() + bytes_, data() + bytes_ + kGuard, marked);
+  }
+
+ private:
+  static constexpr std::byte kMark{0xA5};
+  static constexpr size_t kGuard = 256;
+  size_t bytes_;
+  std::shared_ptr<std::byte> memory_;
+};
+
 }  // namespace
 
-/// A candidate that is ready to run.
+/// A candidate that is ready to run, or what speaks against it.
 struct Bench::Entry {
   const Tactic* tactic = nullptr;
-  std::shared_ptr<std::byte> packed, workspace;
+  std::string problem;
+  std::shared_ptr<std::byte> packed;
   TacticState state;
+  std::vector<GuardedMemory> memory;  ///< outputs, then the workspace
   std::vector<Tensor> outputs;
   std::vector<Operand> in_operands, out_operands;
+  const char* error = nullptr;
   double best = INFINITY;
 
   double run(int max_threads) {
     const auto start = std::chrono::steady_clock::now();
-    tactic->run(state, {in_operands, out_operands, workspace.get(), max_threads, nullptr});
+    tactic->run(state,
+                {in_operands, out_operands, memory.back().data(), max_threads, nullptr, &error});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     return took.count();
   }
 };
+
+std::string Bench::obstacle(const Graph& graph, int32_t node,
+                            const std::map<std::string, int64_t>& bindings) {
+  const Node& n = graph.nodes[size_t(node)];
+  std::set<std::string> symbols;
+  collect_symbols(n.op, symbols);
+  for (const std::string& s : symbols)
+    if (!bindings.count(s)) return cat("the extent '", s, "' is not known");
+  try {
+    for (const Type& t : n.types) eval(t, bindings);
+    for (ValueId v : n.inputs) {
+      if (!v.valid()) continue;
+      eval(graph.type(v), bindings);
+      if (!graph.fact(v)) continue;
+      for (const Dim& d : *graph.fact(v)) eval(d, bindings);
+    }
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kUser) throw;
+    return e.message();
+  }
+  return "";
+}
 
 Bench::Bench(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
              int max_threads)
@@ -78,67 +128,36 @@ Bench::Bench(const Graph& graph, int32_t node, const std::map<std::string, int64
       info_(graph, node),
       bindings_(bindings),
       max_threads_(max_threads > 0 ? max_threads : ThreadPool::process().size()) {
-  make_inputs();
-  for (const Type& t : node_.types) out_dims_.push_back(eval(t, bindings_));
-  for (const Value& v : inputs_)
-    in_.push_back(v.has_value() ? Extents{v.tensor.dims(), dense_strides(v.tensor.dims())}
-                                : Extents{});
-  for (const Dims& d : out_dims_) out_.push_back({d, dense_strides(d)});
+  for (const Type& t : node_.types) {
+    out_dims_.push_back(eval(t, bindings_));
+    out_.push_back({out_dims_.back(), dense_strides(out_dims_.back())});
+  }
+  for (ValueId v : node_.inputs) {
+    in_.emplace_back(), known_.emplace_back();
+    if (!v.valid()) continue;
+    in_.back().dims = eval(graph_.type(v), bindings_);
+    in_.back().strides = dense_strides(in_.back().dims);
+    if (!graph_.fact(v)) continue;
+    for (const Dim& d : *graph_.fact(v)) known_.back().push_back(eval(d, bindings_));
+  }
 }
 
 Bench::~Bench() = default;
 
 void Bench::make_inputs() {
-  for (ValueId v : node_.inputs) {
-    known_.emplace_back();
+  for (size_t i = 0; i < node_.inputs.size(); ++i) {
+    const ValueId v = node_.inputs[i];
     if (!v.valid()) {
       inputs_.emplace_back();
-      continue;
-    }
-    if (const Tensor* constant = graph_.constant(v)) {
+    } else if (const Tensor* constant = graph_.constant(v)) {
       inputs_.emplace_back(constant->aligned());
     } else {
-      inputs_.emplace_back(random_tensor(graph_.type(v).dtype, eval(graph_.type(v), bindings_)));
-    }
-    if (!graph_.fact(v)) continue;
-    for (const Dim& d : *graph_.fact(v)) known_.back().push_back(eval(d, bindings_));
-    Tensor& t = inputs_.back().tensor;
-    for (int64_t i = 0; !graph_.constant(v) && i < t.size(); ++i)
-      set_int(t, i, known_.back()[size_t(i)]);
-  }
-}
-
-/// "" when the outputs agree with what was expected at sampled elements.
-std::string Bench::compare(const std::vector<Tensor>& outputs) {
-  const OpInfo& row = op_info(node_.op);
-  if (expected_.empty()) {
-    std::vector<Dims> in_dims;
-    for (const Value& v : inputs_) in_dims.push_back(v.has_value() ? v.tensor.dims() : Dims{});
-    const bool small = row.cost && row.cost(node_.op, in_dims, out_dims_).flops <= kReferenceFlops;
-    if (!small) {
-      for (const Tensor& t : outputs) expected_.push_back(t.clone());
-      return "";
-    }
-    std::vector<Value> results(node_.types.size());
-    Bindings symbols(bindings_.begin(), bindings_.end());
-    run_reference(node_, inputs_, results, symbols);
-    for (Value& v : results) expected_.push_back(std::move(v.tensor));
-  }
-  for (size_t o = 0; o < outputs.size(); ++o) {
-    const Tensor &got = outputs[o], &want = expected_[o];
-    double scale = 0;
-    const int64_t step = std::max<int64_t>(1, want.size() / kSamples);
-    for (int64_t i = 0; i < want.size(); i += step)
-      if (const double w = std::abs(double_at(want, i)); std::isfinite(w))
-        scale = std::max(scale, w);
-    for (int64_t i = 0; i < want.size(); i += step) {
-      const double a = double_at(got, i), b = double_at(want, i);
-      const bool same = a == b || (std::isnan(a) && std::isnan(b)) ||
-                        std::abs(a - b) <= std::max(row.tolerance, 1e-4) * scale;
-      if (!same) return cat("answers ", a, " instead of ", b, " at element ", i);
+      Tensor t = random_tensor(graph_.type(v).dtype, in_[i].dims);
+      for (size_t k = 0; k < known_[i].size() && int64_t(k) < t.size(); ++k)
+        set_int(t, int64_t(k), known_[i][k]);
+      inputs_.emplace_back(std::move(t));
     }
   }
-  return "";
 }
 
 BoundNode Bench::bound_node() const {
@@ -157,42 +176,67 @@ double Bench::predict(const Tactic& tactic, const Config& config) const {
 }
 
 void Bench::add(const Tactic& tactic, const Config& config) {
-  auto entry = std::make_unique<Entry>();
-  entry->tactic = &tactic;
-  Backend& backend = *backends().front();
+  if (entries_.empty()) make_inputs();
+  Entry& entry = *entries_.emplace_back(std::make_unique<Entry>());
+  entry.tactic = &tactic;
   size_t bytes = 0;
   if (tactic.prepare) {
     const std::vector<std::byte> packed = tactic.prepare(info_.view(), config);
     bytes = packed.size();
-    entry->packed = backend.allocate(int64_t(bytes));
-    std::copy(packed.begin(), packed.end(), entry->packed.get());
+    entry.packed = backends().front()->allocate(int64_t(bytes));
+    std::copy(packed.begin(), packed.end(), entry.packed.get());
   }
-  if (tactic.load)
-    entry->state = tactic.load(node_.op, config, std::span(entry->packed.get(), bytes));
-  if (tactic.bind) entry->state = tactic.bind(entry->state, bound_node());
-  entry->workspace = backend.allocate(tactic.workspace ? tactic.workspace(entry->state) : 0);
-  for (const Value& v : inputs_) entry->in_operands.push_back({raw(v)});
+  try {
+    if (tactic.load)
+      entry.state = tactic.load(node_.op, config, std::span(entry.packed.get(), bytes));
+    if (tactic.bind) entry.state = tactic.bind(entry.state, bound_node());
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kInternal) throw;
+    entry.problem = cat("does not take these shapes: ", e.message());
+    return;
+  }
+  for (const Value& v : inputs_) entry.in_operands.push_back({raw(v)});
   for (size_t o = 0; o < out_dims_.size(); ++o) {
-    entry->outputs.emplace_back(node_.types[o].dtype, out_dims_[o]);
-    entry->out_operands.push_back({entry->outputs.back().raw()});
+    const DType dtype = node_.types[o].dtype;
+    entry.memory.emplace_back(byte_size(dtype, element_count(out_dims_[o])));
+    entry.outputs.push_back(Tensor::view(dtype, out_dims_[o], entry.memory.back().data()));
+    entry.out_operands.push_back({entry.memory.back().data()});
   }
-  entries_.push_back(std::move(entry));
+  entry.memory.emplace_back(size_t(tactic.workspace ? tactic.workspace(entry.state) : 0));
 }
 
-std::vector<Measurement> Bench::measure() {
-  std::vector<Measurement> results(entries_.size());
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    entries_[i]->run(max_threads_);
-    results[i].problem = compare(entries_[i]->outputs);
+/// Runs a candidate once and says what is wrong with its answer.
+std::string Bench::check(Entry& entry, const Expected& expected) {
+  entry.run(max_threads_);
+  for (size_t m = 0; m < entry.memory.size(); ++m)
+    if (!entry.memory[m].intact())
+      return m < entry.outputs.size() ? cat("writes outside of output ", m)
+                                      : std::string("writes outside of its workspace");
+  if (!expected.unknown.empty()) return "";
+  if (entry.error) return cat("fails: ", entry.error);
+  return difference(node_, expected, entry.outputs, std::max(op_info(node_.op).tolerance, 1e-4));
+}
+
+std::vector<Measurement> Bench::measure(std::string& unchecked) {
+  const Expected expected = expected_of(node_, inputs_, out_dims_, bindings_);
+  unchecked = expected.unknown;
+  std::vector<Entry*> good;
+  for (auto& entry : entries_) {
+    if (entry->problem.empty()) entry->problem = check(*entry, expected);
+    if (entry->problem.empty()) good.push_back(entry.get());
   }
   double spent = 0;
-  for (int round = 0; round < kRounds && spent < kTimeBudget * double(entries_.size()); ++round)
-    for (auto& entry : entries_) {
+  for (int round = 0; good.size() > 1 && round < kRounds; ++round) {
+    if (spent >= kTimeBudget * double(good.size())) break;
+    for (Entry* entry : good) {
       const double took = entry->run(max_threads_);
       entry->best = std::min(entry->best, took);
       spent += took;
     }
-  for (size_t i = 0; i < entries_.size(); ++i) results[i].milliseconds = entries_[i]->best * 1e3;
+  }
+  std::vector<Measurement> results;
+  for (const auto& e : entries_)
+    results.push_back({std::isfinite(e->best) ? e->best * 1e3 : -1, e->problem});
   return results;
 }
 

@@ -80,29 +80,15 @@ std::vector<StoredConstant> store_constants(const Graph& graph, const std::vecto
   return stored;
 }
 
-const Tactic* tactic_of(Backend& backend, std::string_view name) {
-  for (const Tactic& tactic : backend.tactics())
-    if (tactic.name == name) return &tactic;
-  return nullptr;
-}
-
-/// ISA features that the chosen tactics need: those that a config names; all of the backend's where
-/// packed weights come without.
+/// ISA features that the chosen tactics need.
 std::vector<std::string> needed_features(const std::vector<Plan>& plans) {
   std::set<std::string> needed;
-  for (Backend* backend : backends()) {
-    const std::vector<std::string> features = backend->features();
-    for (const Plan& plan : plans)
-      for (const Step& step : plan.steps) {
-        const Tactic* tactic = tactic_of(*backend, step.tactic);
-        if (!tactic) continue;
-        bool named = false;
-        for (const auto& f : features)
-          if ((" " + step.config + " ").find(" " + f + " ") != std::string::npos)
-            named = true, needed.insert(f);
-        if (!named && !step.packed.empty()) needed.insert(features.begin(), features.end());
-      }
-  }
+  for (const Plan& plan : plans)
+    for (const Step& step : plan.steps) {
+      if (step.is_reference()) continue;
+      const auto features = backend_of(*find_tactic(step.tactic)).features_of(step.config);
+      needed.insert(features.begin(), features.end());
+    }
   return {needed.begin(), needed.end()};
 }
 

@@ -39,6 +39,7 @@ struct Choice {
   std::vector<std::string> origins;
   std::string tactic, config;
   bool measured = false;
+  std::string unchecked;  ///< why no answer was compared with the reference's; "" when they were
   std::vector<Candidate> candidates;
 };
 

@@ -44,17 +44,17 @@ class Chooser {
     }
     choice.tactic = known.tactic, choice.config = known.config;
     choice.measured = known.measured, choice.candidates = known.candidates;
+    choice.unchecked = known.unchecked;
     Step step{n, choice.tactic, 0, choice.config, {}};
     if (!step.is_reference()) step.version = find_tactic(step.tactic)->version;
     return step;
   }
 
  private:
-  /// Fills candidates, and picks the fastest: measured, else predicted, else the first.
   void consider(int32_t n, Choice& choice) {
     const Node& node = graph_.nodes[size_t(n)];
     NodeInfo info(graph_, n);
-    std::vector<std::pair<const Tactic*, Config>> able;
+    std::vector<AbleTactic> able;
     for (const Tactic* tactic : tactics_for(node.op.name())) {
       std::string refusal = tactic->supports(info.view());
       if (std::find(disabled_.begin(), disabled_.end(), tactic->name) != disabled_.end())
@@ -67,43 +67,7 @@ class Chooser {
            tactic->configs ? tactic->configs(info.view()) : std::vector<Config>{""})
         able.emplace_back(tactic, config);
     }
-    if (able.empty()) return;
-    choice.tactic = able[0].first->name, choice.config = able[0].second;
-    if (able.size() > 1)
-      compare(n, able, choice);
-    else
-      choice.candidates.push_back({choice.tactic, choice.config, "", -1});
-  }
-
-  void compare(int32_t n, const std::vector<std::pair<const Tactic*, Config>>& able,
-               Choice& choice) {
-    const size_t first = choice.candidates.size();
-    for (const auto& [tactic, config] : able)
-      choice.candidates.push_back({std::string(tactic->name), config, "", -1});
-    try {
-      Bench bench(graph_, n, bindings_, options_.max_threads);
-      if (options_.timing) {
-        for (const auto& [tactic, config] : able) bench.add(*tactic, config);
-        const std::vector<Measurement> results = bench.measure();
-        for (size_t i = 0; i < able.size(); ++i) {
-          choice.candidates[first + i].milliseconds = results[i].milliseconds;
-          choice.candidates[first + i].refusal = results[i].problem;
-        }
-        choice.measured = true;
-      } else {
-        for (size_t i = 0; i < able.size(); ++i)
-          choice.candidates[first + i].milliseconds = bench.predict(*able[i].first, able[i].second);
-      }
-    } catch (const Error&) {
-      return;  // shapes that only a run tells: the table's order decides
-    }
-    double best = -1;
-    for (size_t i = first; i < choice.candidates.size(); ++i) {
-      const Candidate& c = choice.candidates[i];
-      if (!c.refusal.empty() || c.milliseconds < 0 || (best >= 0 && c.milliseconds >= best))
-        continue;
-      best = c.milliseconds, choice.tactic = c.tactic, choice.config = c.config;
-    }
+    choose_among(graph_, n, bindings_, options_.max_threads, options_.timing, able, choice);
   }
 
   const Graph& graph_;
@@ -113,7 +77,54 @@ class Chooser {
   std::map<std::string, Choice> known_;
 };
 
+/// The fastest that nothing speaks against, or the first where no times are known; -1 when none.
+int best_of(std::span<const Candidate> candidates) {
+  int best = -1;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (!candidates[i].refusal.empty()) continue;
+    const double ms = candidates[i].milliseconds;
+    if (best < 0 || (ms >= 0 && ms < candidates[size_t(best)].milliseconds)) best = int(i);
+  }
+  return best;
+}
+
+void measure(Bench& bench, std::span<const AbleTactic> able, std::span<Candidate> candidates,
+             Choice& choice) {
+  for (const auto& [tactic, config] : able) bench.add(*tactic, config);
+  const std::vector<Measurement> results = bench.measure(choice.unchecked);
+  for (size_t i = 0; i < able.size(); ++i) {
+    candidates[i].milliseconds = results[i].milliseconds;
+    candidates[i].refusal = results[i].problem;
+  }
+  choice.measured = able.size() > 1;
+}
+
+void predict(const Bench& bench, std::span<const AbleTactic> able,
+             std::span<Candidate> candidates) {
+  for (size_t i = 0; i < able.size(); ++i)
+    candidates[i].milliseconds = bench.predict(*able[i].first, able[i].second);
+}
+
 }  // namespace
+
+void choose_among(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
+                  int max_threads, bool timing, std::span<const AbleTactic> able, Choice& choice) {
+  choice.tactic = kReference, choice.config.clear();
+  if (able.empty()) return;
+  const size_t first = choice.candidates.size();
+  for (const auto& [tactic, config] : able)
+    choice.candidates.push_back({std::string(tactic->name), config, "", -1});
+  const std::span candidates = std::span(choice.candidates).subspan(first);
+  choice.unchecked = Bench::obstacle(graph, node, bindings);
+  if (choice.unchecked.empty()) {
+    Bench bench(graph, node, bindings, max_threads);
+    timing ? measure(bench, able, candidates, choice) : predict(bench, able, candidates);
+  }
+  if (!timing) choice.unchecked = "nothing is timed";
+  const int best = best_of(candidates);
+  if (best < 0) return;
+  choice.tactic = candidates[size_t(best)].tactic, choice.config = candidates[size_t(best)].config;
+}
 
 std::vector<Step> choose_tactics(const Graph& graph, const Profile& profile,
                                  const BuildOptions& options, std::vector<Choice>& choices) {

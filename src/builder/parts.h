@@ -5,6 +5,7 @@
 #include <span>
 
 #include "builder/builder.h"
+#include "builder/expected.h"
 #include "runtime/engine_file.h"
 
 namespace vitrify {
@@ -41,23 +42,36 @@ std::vector<Step> choose_tactics(const Graph& graph, const Profile& profile,
 /// Decides which values share memory, and drops the steps that vanish with that.
 void add_aliases(const Graph& graph, Plan& plan);
 
-/// Milliseconds of one run of the tactic at the bound shapes, or what it answers wrongly.
+/// A tactic that supports a node, and one of its configs.
+using AbleTactic = std::pair<const Tactic*, Config>;
+
+/// Picks one of `able`, which come in order of preference, and fills `choice.candidates` with them:
+/// the fastest of those that answer rightly when `timing`, the one predicted to be the fastest
+/// otherwise, the first where nothing tells them apart; the reference tactic when all are refused.
+/// A lone tactic is checked like the others.
+void choose_among(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
+                  int max_threads, bool timing, std::span<const AbleTactic> able, Choice& choice);
+
 struct Measurement {
-  double milliseconds = -1;
-  std::string problem;  ///< "" when all is well
+  double milliseconds = -1;  ///< of one run; -1 when there was nothing to compare it with
+  std::string problem;       ///< what speaks against the candidate; "" when all is well
 };
 
 /// Runs a node alone on made-up data.
 class Bench {
  public:
-  /// Throws when the node's shapes are not known from `bindings` alone.
+  /// Why that cannot be done with these extents; "" when it can.
+  static std::string obstacle(const Graph& graph, int32_t node,
+                              const std::map<std::string, int64_t>& bindings);
+  /// Throws when there is an obstacle.
   Bench(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
         int max_threads);
   ~Bench();
   /// Prepares a candidate for `measure`.
   void add(const Tactic& tactic, const Config& config);
-  /// Runs the candidates by turns; one measurement each, in the order of `add`.
-  std::vector<Measurement> measure();
+  /// Checks the candidates, and runs the good ones by turns; one measurement each, in the order of
+  /// `add`. `unchecked` gets the reason when there was nothing to check the answers against.
+  std::vector<Measurement> measure(std::string& unchecked);
   /// What the tactic's own model says; -1 when it has none.
   double predict(const Tactic& tactic, const Config& config) const;
 
@@ -65,7 +79,7 @@ class Bench {
   struct Entry;
   void make_inputs();
   BoundNode bound_node() const;
-  std::string compare(const std::vector<Tensor>& outputs);
+  std::string check(Entry& entry, const Expected& expected);
 
   const Graph& graph_;
   const Node& node_;
@@ -76,7 +90,6 @@ class Bench {
   std::vector<std::vector<int64_t>> known_;
   std::vector<Dims> out_dims_;
   std::vector<Extents> in_, out_;
-  std::vector<Tensor> expected_;  ///< the reference's answer, or the first candidate's
   std::vector<std::unique_ptr<Entry>> entries_;
 };
 

@@ -26,13 +26,15 @@ Json describe_candidate(const Candidate& c) {
 Json describe_choice(const Choice& c) {
   Json candidates = Json::array();
   for (const Candidate& one : c.candidates) candidates.push_back(describe_candidate(one));
-  return {{"op", c.op},
-          {"type", c.type},
-          {"origin", c.origins},
-          {"tactic", c.tactic},
-          {"config", c.config},
-          {"measured", c.measured},
-          {"candidates", candidates}};
+  Json row = {{"op", c.op},
+              {"type", c.type},
+              {"origin", c.origins},
+              {"tactic", c.tactic},
+              {"config", c.config},
+              {"measured", c.measured},
+              {"candidates", candidates}};
+  if (!c.unchecked.empty()) row["unchecked"] = c.unchecked;
+  return row;
 }
 
 Json describe_report(const BuildReport& report) {

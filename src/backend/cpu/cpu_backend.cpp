@@ -20,6 +20,12 @@ class CpuBackend final : public Backend {
     std::sort(names.begin(), names.end());
     return names;
   }
+  /// Every config is "" or begins with the name of an Isa.
+  std::vector<std::string> features_of(const Config& config) const override {
+    const std::string word = config.substr(0, config.find(' '));
+    if (word.empty() || parse_isa(word) == Isa::kBaseline) return {};
+    return {word};
+  }
   /// 64 bytes of slack at the end, so that whole vectors may be read past the last element.
   std::shared_ptr<std::byte> allocate(int64_t bytes) override {
     constexpr auto kAlign = std::align_val_t{64};

@@ -12,6 +12,7 @@ class NullBackend final : public Backend {
   std::string_view name() const override { return "null"; }
   std::string unavailable() const override { return ""; }
   std::vector<std::string> features() const override { return {}; }
+  std::vector<std::string> features_of(const Config&) const override { return {}; }
   std::shared_ptr<std::byte> allocate(int64_t bytes) override {
     constexpr auto kAlign = std::align_val_t{64};
     void* data =
