@@ -159,6 +159,41 @@ TEST(Choose, TakesTheTablesOrderWhenOnlyARunTellsTheShapes) {
   EXPECT_NE(choice.unchecked.find("'n' is not known"), std::string::npos) << choice.unchecked;
 }
 
+/// What is picked without timing from all that run the node, however they are ordered.
+std::string predicted(const OneNode& s) {
+  NodeInfo info(s.graph, s.node);
+  std::vector<AbleTactic> able;
+  for (const Tactic* tactic : tactics_for(s.graph.nodes[size_t(s.node)].op.name()))
+    if (tactic->supports(info.view()).empty())
+      for (const Config& config : tactic->configs(info.view())) able.emplace_back(tactic, config);
+  EXPECT_GT(able.size(), 1u);
+  const Choice choice = choose(s, able, false);
+  EXPECT_FALSE(choice.measured);
+  for (const Candidate& c : choice.candidates) EXPECT_GT(c.milliseconds, 0) << c.config;
+  std::reverse(able.begin(), able.end());
+  EXPECT_EQ(choose(s, able, false).config, choice.config);
+  const std::string word = choice.config.substr(choice.config.find(' ') + 1);
+  return choice.tactic == "cpu.conv" ? word : choice.tactic;
+}
+
+OneNode conv_of(int64_t size, int64_t channels, int64_t results, int64_t kernel, int64_t stride,
+                int64_t group = 1) {
+  GraphBuilder b = make_builder();
+  const int64_t pad = kernel / 2;
+  Conv conv{{{kernel, kernel}, {stride, stride}, {1, 1}, {pad, pad}, {pad, pad}}, group, {}};
+  ValueId x = b.input("x", floats({1, size, size, channels}));
+  return finish(b,
+                b.add(conv, {x, b.constant(ramp({results, channels / group, kernel, kernel}, 0))}));
+}
+
+TEST(Choose, PredictsWhatUsuallyIsFastest) {
+  EXPECT_EQ(predicted(conv_of(224, 3, 64, 7, 2)), "banded");
+  EXPECT_EQ(predicted(conv_of(56, 16, 96, 1, 1)), "implicit_gemm");
+  EXPECT_EQ(predicted(conv_of(56, 96, 96, 3, 1, 96)), "depthwise");
+  EXPECT_EQ(predicted(conv_of(56, 64, 64, 3, 1)), "winograd4");
+  EXPECT_EQ(predicted(small_matmul()), "cpu.matmul.packed");
+}
+
 /// Every output of every sample, element by element.
 TEST(Choose, ComputesElementsAsTheReferenceDoes) {
   int cases = 0;

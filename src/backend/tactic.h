@@ -97,8 +97,8 @@ struct Tactic {
   /// For output 0: inputs that it may overwrite when they die here and the sizes agree, as a bit
   /// mask.
   uint32_t (*overwrites)(const NodeView&) = nullptr;
-  /// Predicted milliseconds for the heuristics when nothing is timed; null: the op's cost over
-  /// peak.
+  /// Predicted milliseconds, to rank rows and configs by when nothing is timed. Null: the table's
+  /// order decides.
   double (*predict)(const BoundNode&, const Config&) = nullptr;
 };
 

@@ -15,6 +15,8 @@ namespace {
 
 constexpr double kTimeBudget = 0.03;  // seconds a candidate
 constexpr int kRounds = 40;
+/// Predictions do not look at this machine's cores, so that builds without timing repeat elsewhere.
+constexpr int kPredictedThreads = 2;
 
 int64_t eval(const Dim& d, const std::map<std::string, int64_t>& bindings) {
   return d.eval([&](const std::string& symbol) -> int64_t {
@@ -172,7 +174,9 @@ BoundNode Bench::bound_node() const {
 }
 
 double Bench::predict(const Tactic& tactic, const Config& config) const {
-  return tactic.predict ? tactic.predict(bound_node(), config) : -1;
+  BoundNode bound = bound_node();
+  bound.max_threads = kPredictedThreads;
+  return tactic.predict ? tactic.predict(bound, config) : -1;
 }
 
 void Bench::add(const Tactic& tactic, const Config& config) {

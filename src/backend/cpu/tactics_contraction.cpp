@@ -10,6 +10,7 @@
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/conv_algorithms.h"
 #include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/predict.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 
@@ -238,6 +239,22 @@ int64_t pixel_stride(const Extents& e) {
   return stride ? stride : e.dims.back();
 }
 
+/// The extents alone.
+ConvArgs shape_args(const BoundNode& n, const ParsedConfig& config, const ConvSpec& spec) {
+  const Dims &x = n.inputs[0].dims, &y = n.outputs[0].dims;
+  ConvArgs a;
+  a.isa = config.isa, a.algorithm = config.algorithm, a.spec = spec;
+  a.batch = x[0], a.max_threads = n.max_threads;
+  for (size_t i = 1; i + 1 < x.size(); ++i)
+    a.in[4 - x.size() + i] = x[i], a.out[4 - x.size() + i] = y[i];
+  return a;
+}
+
+double conv_predict(const BoundNode& n, const Config& config) {
+  const ConvSpec spec = make_spec(n.op, header_of(n.op, n.inputs[1].dims));
+  return predict_conv(shape_args(n, parse_config(config, true), spec));
+}
+
 TacticState conv_bind(const TacticState& loaded, const BoundNode& n) {
   const auto& state = *static_cast<const ConvState*>(loaded.get());
   auto bound = std::make_shared<ConvBound>();
@@ -251,15 +268,9 @@ TacticState conv_bind(const TacticState& loaded, const BoundNode& n) {
           str(w_dims));
   require(x.dims.back() == state.header.in_channels && y.dims.back() == state.header.out_channels,
           "the weights are for ", state.header.in_channels, " channels, x has ", x.dims.back());
-  ConvArgs& a = bound->args;
-  a.isa = state.config.isa, a.algorithm = state.config.algorithm, a.spec = state.spec,
+  ConvArgs& a = bound->args = shape_args(n, state.config, state.spec);
   a.weights = state.weights;
-  a.batch = x.dims[0];
-  a.max_threads = n.max_threads;
-  for (size_t i = 0; i < axes; ++i) {
-    a.in[3 - axes + i] = x.dims[1 + i], a.out[3 - axes + i] = y.dims[1 + i];
-    a.x_stride[3 - axes + i] = x.strides[1 + i];
-  }
+  for (size_t i = 0; i < axes; ++i) a.x_stride[3 - axes + i] = x.strides[1 + i];
   a.x_batch_stride = x.strides[0], a.x_channel_stride = x.strides.back();
   set_padding(w, axes, a);
   bound->epilogue = bind_epilogue(state.config.isa, n, 2);
@@ -474,6 +485,23 @@ TacticState matmul_bind(const TacticState& loaded, const BoundNode& n) {
   return bound;
 }
 
+double predict_matmul(const BoundNode& n, const Config& config, bool packed_b) {
+  const auto& op = *n.op.as<MatMul>();
+  const Matrix a = as_matrix(n.inputs[0], op.transpose_a, true),
+               b = as_matrix(n.inputs[1], op.transpose_b, false);
+  const double batch = double(element_count(broadcast_dims(a.batch, b.batch)));
+  const bool one = b.batch.empty();  // one tall product
+  return predict_product(parse_config(config, false).isa, one ? 1 : batch,
+                         double(a.rows) * (one ? batch : 1), double(b.columns), double(a.columns),
+                         packed_b, n.max_threads);
+}
+double matmul_predict(const BoundNode& n, const Config& config) {
+  return predict_matmul(n, config, false);
+}
+double packed_matmul_predict(const BoundNode& n, const Config& config) {
+  return predict_matmul(n, config, true);
+}
+
 int64_t matmul_workspace(const TacticState& bound) {
   return gemm_workspace_floats(static_cast<const MatMulBound*>(bound.get())->args) * 4;
 }
@@ -506,7 +534,8 @@ const Tactic kRows[] = {
      .strided_inputs = 1,
      .strided_outputs = 1,
      .takes_permuted = conv_takes_permuted,
-     .overwrites = overwrites_residual},
+     .overwrites = overwrites_residual,
+     .predict = conv_predict},
     {.name = "cpu.conv_transpose",
      .op = ConvTranspose::kName,
      .supports = conv_supports,
@@ -532,7 +561,8 @@ const Tactic kRows[] = {
      .packed_inputs = 2,
      .strided_inputs = 1,
      .takes_permuted = packed_matmul_takes_permuted,
-     .overwrites = overwrites_residual},
+     .overwrites = overwrites_residual,
+     .predict = packed_matmul_predict},
     {.name = "cpu.matmul",
      .op = MatMul::kName,
      .supports = matmul_supports,
@@ -543,7 +573,8 @@ const Tactic kRows[] = {
      .run = matmul_run,
      .strided_inputs = 3,
      .takes_permuted = matmul_takes_permuted,
-     .overwrites = overwrites_residual},
+     .overwrites = overwrites_residual,
+     .predict = matmul_predict},
 };
 
 }  // namespace
