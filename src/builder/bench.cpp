@@ -221,7 +221,7 @@ std::string Bench::check(Entry& entry, const Expected& expected) {
   return difference(node_, expected, entry.outputs, std::max(op_info(node_.op).tolerance, 1e-4));
 }
 
-std::vector<Measurement> Bench::measure(std::string& unchecked) {
+std::vector<Measurement> Bench::measure(std::string& unchecked, bool time_single) {
   const Expected expected = expected_of(node_, inputs_, out_dims_, bindings_);
   unchecked = expected.unknown;
   std::vector<Entry*> good;
@@ -230,7 +230,7 @@ std::vector<Measurement> Bench::measure(std::string& unchecked) {
     if (entry->problem.empty()) good.push_back(entry.get());
   }
   double spent = 0;
-  for (int round = 0; good.size() > 1 && round < kRounds; ++round) {
+  for (int round = 0; good.size() + time_single > 1 && round < kRounds; ++round) {
     if (spent >= kTimeBudget * double(good.size())) break;
     for (Entry* entry : good) {
       const double took = entry->run(max_threads_);

@@ -142,6 +142,7 @@ std::vector<int64_t> sample_positions(const Dims& dims, int64_t all_up_to) {
 Expected expected_of(const Node& node, std::span<const Value> inputs,
                      const std::vector<Dims>& out_dims, const Bindings& bindings) {
   if (!op_info(node.op).pure) return {{}, "its results are random"};
+  if (node.op.is<Region>()) return {{}, "a region's reference may take too long"};
   const Cost cost = cost_of(node, inputs, out_dims);
   if (is_contraction(node.op) && cost.flops > kWholeContractionFlops &&
       can_sample_contraction(node.op))

@@ -29,8 +29,8 @@ class WeightStore {
   std::map<std::string, Blob> known_;
 };
 
-/// Splits the regions that no fast tactic runs, or whose parts are faster: measured at the profiles'
-/// opt extents, or without timing by the size of what stays in cache.
+/// Splits the regions that no fast tactic runs, or whose parts are faster: measured at the
+/// profiles' opt extents, or without timing by the size of what stays in cache.
 Graph settle_regions(Graph graph, std::span<const Profile> profiles, const BuildOptions& options,
                      Trace& trace);
 
@@ -70,8 +70,9 @@ class Bench {
   /// Prepares a candidate for `measure`.
   void add(const Tactic& tactic, const Config& config);
   /// Checks the candidates, and runs the good ones by turns; one measurement each, in the order of
-  /// `add`. `unchecked` gets the reason when there was nothing to check the answers against.
-  std::vector<Measurement> measure(std::string& unchecked);
+  /// `add`. `unchecked` gets the reason when there was nothing to check the answers against. A
+  /// single good one is timed only when asked for.
+  std::vector<Measurement> measure(std::string& unchecked, bool time_single = false);
   /// What the tactic's own model says; -1 when it has none.
   double predict(const Tactic& tactic, const Config& config) const;
 

@@ -81,7 +81,8 @@ class Steps {
     double total = 0;
     for (auto& bench : benches_) {
       double best = INFINITY;
-      for (const Measurement& m : bench->measure())
+      std::string unchecked;
+      for (const Measurement& m : bench->measure(unchecked, true))
         if (m.problem.empty()) best = std::min(best, m.milliseconds);
       total += best;
     }
