@@ -98,6 +98,10 @@ Json describe_engine(const Engine& engine) {
               {"dynamic", plans.front()["dynamic"]},
               {"segments", plans.front()["segments"]}};
   if (plans.size() > 1) out["plans"] = plans;
+  for (const auto& [body, planned] : engine.bodies())
+    out["bodies"].push_back(
+        {{"graph", body->name},
+         {"steps", describe_plan(*planned, planned->plans().front())["steps"]}});
   return out;
 }
 

@@ -81,7 +81,9 @@ std::vector<StoredConstant> store_constants(const Graph& graph, const std::vecto
 }
 
 /// ISA features that the chosen tactics need.
-std::vector<std::string> needed_features(const std::vector<Plan>& plans) {
+std::vector<std::string> needed_features(std::vector<Plan> plans,
+                                         const std::vector<BodyPlan>& bodies) {
+  for (const BodyPlan& body : bodies) plans.push_back(body.plan);
   std::set<std::string> needed;
   for (const Plan& plan : plans)
     for (const Step& step : plan.steps) {
@@ -92,30 +94,12 @@ std::vector<std::string> needed_features(const std::vector<Plan>& plans) {
   return {needed.begin(), needed.end()};
 }
 
-/// True when some fast tactic runs the node.
-bool has_tactic(const Graph& graph, int32_t node) {
-  NodeInfo info(graph, node);
-  for (const Tactic* tactic : tactics_for(graph.nodes[size_t(node)].op.name()))
-    if (tactic->supports(info.view()).empty()) return true;
-  return false;
-}
-
-/// Takes apart the fused nodes that no fast tactic runs; what becomes pointwise is fused again.
-Graph split_refused(Graph graph, BuildReport& report, const PipelineOptions& options) {
-  std::set<const Node*> refused;
-  for (int32_t n : step_nodes(graph)) {
-    const Node& node = graph.nodes[size_t(n)];
-    const Body* body = node.op.body();
-    if (!body || body->empty() || node.op.is<Pointwise>() || has_tactic(graph, n)) continue;
-    refused.insert(&node);
-    report.decisions.push_back(
-        {"split_refused", "no fast tactic runs the fused node", node.origins, node.op.label()});
-  }
-  if (refused.empty()) return graph;
-  const Graph split = split_nodes(graph, [&](const Node& n) { return refused.count(&n) > 0; });
-  PassContext context{"fuse_pointwise", &report.decisions, options.disabled_rules,
-                      options.fold_budget};
-  return options.enabled ? fuse_pointwise(split, context) : split;
+/// Decides on aliases, and packs the weights of the steps that are left.
+void pack_weights(const Graph& graph, Plan& plan, WeightStore& store) {
+  add_aliases(graph, plan);
+  for (Step& step : plan.steps)
+    if (!step.is_reference())
+      step.packed = store.pack(graph, step.node, *find_tactic(step.tactic), step.config);
 }
 
 BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport report) {
@@ -132,6 +116,8 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   std::vector<Profile> profiles = make_profiles(graph, options);
   graph = settle_regions(std::move(graph), profiles, options, report.decisions);
   graph = split_refused(std::move(graph), report, options.passes);
+  std::vector<BodyPlan> bodies;
+  graph = plan_bodies(graph, options, bodies, report);
   std::vector<Plan> plans;
   for (Profile& profile : profiles) {
     Plan plan;
@@ -146,20 +132,16 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   writer->begin_section("packed");
   WeightStore store(*writer);
   size_t packed = 0;
+  for (BodyPlan& body : bodies) pack_weights(*body.graph, body.plan, store);
   for (Plan& plan : plans) {
-    add_aliases(graph, plan);
-    for (Step& step : plan.steps) {
-      tell(options, "packing weights",
-           0.8 + 0.1 * double(packed++) / double(plan.steps.size() * plans.size()));
-      if (!step.is_reference())
-        step.packed = store.pack(graph, step.node, *find_tactic(step.tactic), step.config);
-    }
+    tell(options, "packing weights", 0.8 + 0.1 * double(packed++) / double(plans.size()));
+    pack_weights(graph, plan, store);
   }
   writer->end_section();
   tell(options, "writing", 0.9);
   const std::vector<StoredConstant> constants = store_constants(graph, plans, *writer);
   BuildResult result;
-  result.engine = writer->finish(graph, plans, constants, needed_features(plans));
+  result.engine = writer->finish(graph, plans, bodies, constants, needed_features(plans, bodies));
   report.stages.emplace_back("write", milliseconds_since(mark));
   tell(options, "done", 1);
   report.seconds += milliseconds_since(start) / 1e3;

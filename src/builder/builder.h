@@ -46,6 +46,7 @@ struct Choice {
 struct BuildReport {
   Trace decisions;                                     ///< of the passes
   std::vector<std::vector<Choice>> choices;            ///< per profile, a row a step
+  std::vector<std::vector<Choice>> body_choices;       ///< per body of control flow
   std::vector<std::pair<std::string, double>> stages;  ///< milliseconds
   double seconds = 0;
 };

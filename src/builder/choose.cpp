@@ -142,7 +142,7 @@ std::vector<Step> choose_tactics(const Graph& graph, const Profile& profile,
 Blob WeightStore::pack(const Graph& graph, int32_t node, const Tactic& tactic,
                        const Config& config) {
   if (!tactic.prepare) return {};
-  const std::string key = cat(tactic.name, ':', tactic.version, ':', node, ':', config);
+  const std::tuple key(&graph, node, cat(tactic.name, ':', tactic.version, ':', config));
   if (auto at = known_.find(key); at != known_.end()) return at->second;
   NodeInfo info(graph, node);
   const std::vector<std::byte> bytes = tactic.prepare(info.view(), config);

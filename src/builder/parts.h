@@ -3,6 +3,7 @@
 
 #include <map>
 #include <span>
+#include <tuple>
 
 #include "builder/builder.h"
 #include "builder/expected.h"
@@ -18,7 +19,7 @@ std::vector<std::pair<std::string, Shape>> fixed_shapes(const BuildOptions& opti
 /// The symbols' values at the profile's opt shapes.
 std::map<std::string, int64_t> opt_bindings(const Graph& graph, const Profile& profile);
 
-/// Packed weights by tactic, version, config and node, so that profiles share them.
+/// Packed weights by tactic, version, config, graph and node, so that profiles share them.
 class WeightStore {
  public:
   explicit WeightStore(EngineWriter& writer) : writer_(writer) {}
@@ -26,13 +27,19 @@ class WeightStore {
 
  private:
   EngineWriter& writer_;
-  std::map<std::string, Blob> known_;
+  std::map<std::tuple<const Graph*, int32_t, std::string>, Blob> known_;
 };
 
 /// Splits the regions that no fast tactic runs, or whose parts are faster: measured at the
 /// profiles' opt extents, or without timing by the size of what stays in cache.
 Graph settle_regions(Graph graph, std::span<const Profile> profiles, const BuildOptions& options,
                      Trace& trace);
+/// The graph with the bodies of its control flow after the passes, and a plan for each body,
+/// innermost first. Tactics of bodies are not timed: only a run tells their shapes.
+Graph plan_bodies(const Graph& graph, const BuildOptions& options, std::vector<BodyPlan>& bodies,
+                  BuildReport& report);
+/// Takes apart the fused nodes that no fast tactic runs; what becomes pointwise is fused again.
+Graph split_refused(Graph graph, BuildReport& report, const PipelineOptions& options);
 
 /// Chooses a tactic for every step of the graph (`choices` gets the reasons). Nodes that are views
 /// or vanish in `add_aliases` are steps here, too.

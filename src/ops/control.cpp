@@ -69,14 +69,14 @@ void reference_if(ReferenceCall& call) {
   int then_count = int(op.then_captures), all = call.input_count() - 1;
   bool then = is_true(call.in(0));
   std::vector<Value> results =
-      then ? interpret_body(*op.then_graph, values_of(call, 1, then_count))
-           : interpret_body(*op.else_graph, values_of(call, 1 + then_count, all - then_count));
+      then ? call.run_body(*op.then_graph, values_of(call, 1, then_count))
+           : call.run_body(*op.else_graph, values_of(call, 1 + then_count, all - then_count));
   for (int i = 0; i < call.output_count(); ++i) call.set(i, std::move(results.at(size_t(i))));
 }
 
 void reference_region(ReferenceCall& call) {
   std::vector<Value> results =
-      interpret_body(*call.op().as<Region>()->graph, values_of(call, 0, call.input_count()));
+      call.run_body(*call.op().as<Region>()->graph, values_of(call, 0, call.input_count()));
   for (int i = 0; i < call.output_count(); ++i) call.set(i, std::move(results.at(size_t(i))));
 }
 
@@ -125,7 +125,7 @@ void reference_loop(ReferenceCall& call) {
                               scalar_for(body, 1, DType::kBool, 1)};
     inputs.insert(inputs.end(), state.begin(), state.end());
     inputs.insert(inputs.end(), captures.begin(), captures.end());
-    std::vector<Value> results = interpret_body(body, std::move(inputs));
+    std::vector<Value> results = call.run_body(body, std::move(inputs));
     goes_on = is_true(results.at(0).tensor);
     for (size_t k = 0; k < carried; ++k) state[k] = results.at(1 + k);
     keep_parts(results, 1 + carried, parts);
@@ -191,7 +191,7 @@ void reference_scan(ReferenceCall& call) {
     for (const ScanInput& s : scanned)
       inputs.emplace_back(take_axis(s.tensor, s.axis, s.reverse ? length - 1 - t : t));
     inputs.insert(inputs.end(), captures.begin(), captures.end());
-    std::vector<Value> results = interpret_body(body, std::move(inputs));
+    std::vector<Value> results = call.run_body(body, std::move(inputs));
     for (size_t k = 0; k < states; ++k) state[k] = results.at(k);
     keep_parts(results, states, parts);
   }

@@ -46,7 +46,7 @@ void bind_symbols(const Type& type, const Value& value, const std::string& what,
 }
 
 void run_reference(const Node& node, std::span<const Value> inputs, std::span<Value> outputs,
-                   const Bindings& bindings) {
+                   const Bindings& bindings, const RunBody& run_body) {
   const OpInfo& info = op_info(node.op);
   if (auto* c = node.op.as<Constant>()) {
     outputs[0] = c->data->tensor.aligned();
@@ -58,6 +58,9 @@ void run_reference(const Node& node, std::span<const Value> inputs, std::span<Va
     auto at = bindings.find(symbol);
     if (at == bindings.end()) fail_internal("no value for the symbol ", symbol);
     return at->second;
+  };
+  call.run_body = run_body ? run_body : [](const Graph& body, std::vector<Value> values) {
+    return interpret_body(body, std::move(values));
   };
   try {
     info.reference(call);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ir/graph.h"
+#include "ops/op_info.h"
 
 namespace vitrify {
 
@@ -17,9 +18,10 @@ using Bindings = std::map<std::string, int64_t>;
 void bind_symbols(const Type& type, const Value& value, const std::string& what,
                   Bindings& bindings);
 
-/// Runs one node's reference kernel. `outputs` may hold tensors to write into.
+/// Runs one node's reference kernel. `outputs` may hold tensors to write into. Bodies of control flow
+/// run through `run_body`, or else in the interpreter.
 void run_reference(const Node& node, std::span<const Value> inputs, std::span<Value> outputs,
-                   const Bindings& bindings);
+                   const Bindings& bindings, const RunBody& run_body = {});
 
 /// Runs the whole graph: `inputs` in the graph's input order. Values are freed after their last
 /// use. Throws a user error that names the node's origin.

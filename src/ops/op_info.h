@@ -61,6 +61,9 @@ class InferContext {
   Inferred result_;
 };
 
+/// Runs a body: its inputs in order → its outputs. Results are values of their own.
+using RunBody = std::function<std::vector<Value>(const Graph&, std::vector<Value>)>;
+
 /// What a reference kernel sees: values in, values out. Tensors are dense and aligned.
 class ReferenceCall {
  public:
@@ -88,6 +91,7 @@ class ReferenceCall {
   int64_t dim(const Dim& d) const { return d.is_constant() ? d.value() : lookup_dim(d); }
   std::function<int64_t(const std::string&)>
       symbols;  ///< values of symbols; set by the interpreter
+  RunBody run_body;  ///< for control flow; set by whoever runs the node
 
  private:
   int64_t lookup_dim(const Dim& d) const;

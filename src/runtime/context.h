@@ -71,7 +71,9 @@ class Context {
   void charge(int64_t bytes);
   void run_all(const RunOptions& options);
   void run_step(size_t s, const RunOptions& options);
-  void run_reference_step(size_t s);
+  void run_reference_step(size_t s, const RunOptions& options);
+  std::vector<Value> run_body(const Graph& body, std::vector<Value> inputs,
+                              const RunOptions& options);
   void run_tactic_step(size_t s, const RunOptions& options);
   void take_dynamic(size_t s, std::span<Value> results);
   bool outputs_are_stale() const;
@@ -98,6 +100,7 @@ class Context {
   std::vector<Value> dynamic_;  ///< per value
   int64_t dynamic_bytes_ = 0;
   bool has_run_ = false;
+  std::map<const Graph*, std::unique_ptr<Context>> bodies_;  ///< made when they first run
 };
 
 }  // namespace vitrify

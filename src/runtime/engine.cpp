@@ -1,5 +1,7 @@
 #include "runtime/engine.h"
 
+#include <algorithm>
+
 #include "backend/backend.h"
 #include "base/error.h"
 
@@ -45,9 +47,27 @@ bool is_stripped(const Layout& layout, ValueId v, const EngineParts& parts) {
 
 }  // namespace
 
+std::shared_ptr<const Engine> Engine::body(const Graph& graph) const {
+  for (const auto& [known, engine] : bodies_)
+    if (known == &graph) return engine;
+  return nullptr;
+}
+
+bool Engine::only_carries(const Node& node) const {
+  const std::vector<GraphRef> bodies = node.op.graphs();
+  return !bodies.empty() &&
+         std::ranges::all_of(bodies, [&](const GraphRef& g) { return body(*g) != nullptr; });
+}
+
 int Engine::reference_steps() const {
   int count = 0;
-  for (const Step& s : plans_.front().plan.steps) count += s.is_reference();
+  for (const Step& s : plans_.front().plan.steps) {
+    const Node& node = graph_.nodes[size_t(s.node)];
+    if (only_carries(node))
+      for (const GraphRef& g : node.op.graphs()) count += body(*g)->reference_steps();
+    else
+      count += s.is_reference();
+  }
   return count;
 }
 
@@ -79,8 +99,22 @@ void Engine::load_plan(Plan plan, const EngineParts& parts) {
 }
 
 std::shared_ptr<const Engine> Engine::create(EngineParts parts) {
+  Bodies bodies;
+  for (BodyPlan& b : parts.bodies) {
+    EngineParts inner;
+    inner.graph = *b.graph;
+    inner.plans.push_back(std::move(b.plan));
+    inner.sections = parts.sections;
+    inner.owner = parts.owner;
+    bodies.emplace_back(b.graph.get(), load(std::move(inner), bodies));
+  }
+  return load(std::move(parts), std::move(bodies));
+}
+
+std::shared_ptr<Engine> Engine::load(EngineParts parts, Bodies bodies) {
   require(!parts.plans.empty(), "the engine has no plan");
   auto engine = std::shared_ptr<Engine>(new Engine);
+  engine->bodies_ = std::move(bodies);
   engine->graph_ = std::move(parts.graph);
   engine->owner_ = parts.owner;
   for (const auto& section : parts.sections) engine->weight_bytes_ += int64_t(section.size());

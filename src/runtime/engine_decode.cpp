@@ -68,8 +68,16 @@ class Decoder {
       auto* c = n.op.as<Constant>();
       parts_.stripped.push_back(c && stripped_ids_.count(c->data.get()) > 0);
     }
-    for (size_t i = 0; i < count(root_.plans()); ++i)
-      parts_.plans.push_back(read_plan(*root_.plans()->Get(flatbuffers::uoffset_t(i))));
+    for (size_t i = 0; i < count(root_.plans()); ++i) {
+      const fb::Plan& p = *root_.plans()->Get(flatbuffers::uoffset_t(i));
+      if (p.graph() == -1) {
+        parts_.plans.push_back(read_plan(p));
+        continue;
+      }
+      require(p.graph() >= 0 && size_t(p.graph()) + 1 < graphs_.size(),
+              "a plan of the engine is for a body that is not there");
+      parts_.bodies.push_back({graphs_[size_t(p.graph())], read_plan(p)});
+    }
     parts_.owner = file_;
     return std::move(parts_);
   }

@@ -36,7 +36,7 @@ class Encoder {
     printer_.graph = [this](const GraphRef& g) { return cat('@', graph_number_.at(g.get())); };
   }
 
-  std::vector<std::byte> encode(const std::vector<Plan>& plans,
+  std::vector<std::byte> encode(const std::vector<Plan>& plans, const std::vector<BodyPlan>& bodies,
                                 const std::vector<SectionInfo>& sections) {
     std::vector<Offset<fb::Section>> section_list;
     for (const SectionInfo& s : sections) {
@@ -49,7 +49,9 @@ class Encoder {
     std::vector<Offset<fb::Graph>> graph_list;
     for (const Graph* g : graphs_) graph_list.push_back(graph(*g));
     std::vector<Offset<fb::Plan>> plan_list;
-    for (const Plan& p : plans) plan_list.push_back(plan(p));
+    for (const Plan& p : plans) plan_list.push_back(plan(p, -1));
+    for (const BodyPlan& b : bodies)
+      plan_list.push_back(plan(b.plan, int32_t(graph_number_.at(b.graph.get()))));
     std::vector<Offset<flatbuffers::String>> origins;
     for (const auto& o : origins_) origins.push_back(text(o));
     const auto root = fb::CreateEngine(fbb_, text("vitrify"), fbb_.CreateVector(section_list),
@@ -121,7 +123,7 @@ class Encoder {
                            g.next_constant);
   }
 
-  Offset<fb::Plan> plan(const Plan& p) {
+  Offset<fb::Plan> plan(const Plan& p, int32_t graph) {
     std::vector<Offset<fb::Range>> ranges;
     for (const InputRange& r : p.profile.inputs)
       ranges.push_back(fb::CreateRange(fbb_, text(r.name), fbb_.CreateVector(r.min),
@@ -136,7 +138,7 @@ class Encoder {
     for (const Alias& a : p.aliases)
       aliases.emplace_back(uint8_t(a.kind), ref(a.value), a.input, a.node);
     return fb::CreatePlan(fbb_, fbb_.CreateVector(ranges), fbb_.CreateVector(steps),
-                          fbb_.CreateVectorOfStructs(aliases));
+                          fbb_.CreateVectorOfStructs(aliases), graph);
   }
 
   const std::vector<StoredConstant>& constants_;
@@ -172,10 +174,11 @@ std::vector<ConstantRef> list_constants(const std::vector<const Graph*>& graphs)
 }
 
 std::vector<std::byte> encode_metadata(const Graph& graph, const std::vector<Plan>& plans,
+                                       const std::vector<BodyPlan>& bodies,
                                        const std::vector<StoredConstant>& constants,
                                        const std::vector<SectionInfo>& sections) {
   const std::vector<const Graph*> graphs = list_graphs(graph);
-  std::vector<std::byte> bytes = Encoder(constants, graphs).encode(plans, sections);
+  std::vector<std::byte> bytes = Encoder(constants, graphs).encode(plans, bodies, sections);
   require(int64_t(bytes.size()) <= kMaxMetadata, "the engine's metadata exceeds ", kMaxMetadata,
           " bytes");
   return bytes;

@@ -61,6 +61,7 @@ class EngineWriter {
   void end_section();
   /// Metadata and header; the mapped result.
   std::shared_ptr<const MappedFile> finish(const Graph& graph, const std::vector<Plan>& plans,
+                                           const std::vector<BodyPlan>& bodies,
                                            const std::vector<StoredConstant>& constants,
                                            const std::vector<std::string>& features);
   const std::vector<SectionInfo>& sections() const { return sections_; }
@@ -77,6 +78,7 @@ class EngineWriter {
 
 /// The metadata's bytes. Throws a user error when they exceed kMaxMetadata.
 std::vector<std::byte> encode_metadata(const Graph& graph, const std::vector<Plan>& plans,
+                                       const std::vector<BodyPlan>& bodies,
                                        const std::vector<StoredConstant>& constants,
                                        const std::vector<SectionInfo>& sections);
 /// Reads metadata back, with nothing trusted. `file` holds the sections.

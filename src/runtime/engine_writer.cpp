@@ -101,10 +101,12 @@ std::string join(const std::vector<std::string>& words) {
 
 std::shared_ptr<const MappedFile> EngineWriter::finish(const Graph& graph,
                                                        const std::vector<Plan>& plans,
+                                                       const std::vector<BodyPlan>& bodies,
                                                        const std::vector<StoredConstant>& constants,
                                                        const std::vector<std::string>& features) {
   EngineHeader header{};
-  const std::vector<std::byte> metadata = encode_metadata(graph, plans, constants, sections_);
+  const std::vector<std::byte> metadata =
+      encode_metadata(graph, plans, bodies, constants, sections_);
   header.metadata_offset = position_;
   header.metadata_bytes = int64_t(metadata.size());
   hasher_ = Hasher();

@@ -62,6 +62,12 @@ struct Plan {
   std::vector<Alias> aliases;
 };
 
+/// How the body of a control-flow op is run: a plan of its own.
+struct BodyPlan {
+  GraphRef graph;  ///< as the op holds it
+  Plan plan;
+};
+
 /// A line a step and alias, for people.
 std::string print(const Plan& plan, const Graph& graph);
 

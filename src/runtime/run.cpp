@@ -93,7 +93,7 @@ void Context::run_step(size_t s, const RunOptions& options) {
   if (tactic)
     run_tactic_step(s, options);
   else
-    run_reference_step(s);
+    run_reference_step(s, options);
   for (int32_t v : layout.release[s]) {
     dynamic_bytes_ -= held_bytes(dynamic_[size_t(v)]);
     dynamic_[size_t(v)] = {};
@@ -175,7 +175,33 @@ void Context::run_tactic_step(size_t s, const RunOptions& options) {
   if (error) throw Error(ErrorKind::kUser, error, label(node));
 }
 
-void Context::run_reference_step(size_t s) {
+namespace {
+/// A value of its own: what a context gives out is overwritten by its next run.
+Value copy_of(const Value& value) {
+  if (value.kind == Value::Kind::kTensor) return value.tensor.clone();
+  if (!value.sequence) return value;
+  std::vector<Value> items;
+  for (const Value& item : *value.sequence) items.push_back(copy_of(item));
+  return Value::of_sequence(std::move(items));
+}
+}  // namespace
+
+std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> inputs,
+                                     const RunOptions& options) {
+  const std::shared_ptr<const Engine> engine = engine_->body(body);
+  if (!engine) return interpret_body(body, std::move(inputs));
+  std::unique_ptr<Context>& context = bodies_[&body];
+  if (!context) context = std::make_unique<Context>(engine, options_);
+  for (size_t i = 0; i < inputs.size(); ++i) context->set_input(i, std::move(inputs[i])).check();
+  const Status ran = context->run({options.cancelled, nullptr});
+  if (ran.cancelled) throw Cancelled{};
+  ran.check();
+  std::vector<Value> outputs;
+  for (size_t o = 0; o < body.outputs.size(); ++o) outputs.push_back(copy_of(context->output(o)));
+  return outputs;
+}
+
+void Context::run_reference_step(size_t s, const RunOptions& options) {
   const int32_t n = active_plan_->plan.steps[s].node;
   const Node& node = engine_->graph().nodes[size_t(n)];
   const Layout& layout = active_plan_->layout;
@@ -185,7 +211,10 @@ void Context::run_reference_step(size_t s) {
     if (const int32_t v = layout.flat({n, int32_t(o)});
         layout.storage[size_t(v)] != Storage::kDynamic)
       results[o] = value_of(v);
-  run_reference(node, inputs, results, active_->symbols);
+  run_reference(node, inputs, results, active_->symbols,
+                [&](const Graph& body, std::vector<Value> values) {
+                  return run_body(body, std::move(values), options);
+                });
   for (size_t o = 0; o < results.size(); ++o)
     bind_symbols(node.types[o], results[o], "the result of " + label(node), active_->symbols);
   take_dynamic(s, results);
@@ -249,12 +278,6 @@ void Context::finish_outputs() {
     }
   }
 }
-
-namespace {
-Value copy_of(const Value& value) {
-  return value.kind == Value::Kind::kTensor ? Value(value.tensor.clone()) : value;
-}
-}  // namespace
 
 void Context::keep_states() {
   const Graph& graph = engine_->graph();

@@ -37,25 +37,35 @@ Json describe_choice(const Choice& c) {
   return row;
 }
 
+Json describe_choices(const std::vector<Choice>& choices) {
+  Json rows = Json::array();
+  for (const Choice& c : choices) rows.push_back(describe_choice(c));
+  return {{"steps", rows}};
+}
+
+/// Adds the steps that run on reference kernels; control flow only carries values between bodies,
+/// which have steps of their own.
+void add_on_reference(const std::vector<Choice>& choices, Json& rows) {
+  for (const Choice& c : choices)
+    if (c.tactic == kReference && c.op != If::kName && c.op != Loop::kName && c.op != Scan::kName)
+      rows.push_back({{"op", c.op}, {"type", c.type}, {"origin", c.origins}});
+}
+
 Json describe_report(const BuildReport& report) {
   Json decisions = Json::array(), plans = Json::array(), stages = Json::array(),
-       reference = Json::array();
+       reference = Json::array(), bodies = Json::array();
   for (const Decision& d : report.decisions)
     decisions.push_back(
         {{"pass", d.pass}, {"rule", d.rule}, {"where", d.where}, {"effect", d.effect}});
-  for (const auto& choices : report.choices) {
-    Json rows = Json::array();
-    for (const Choice& c : choices) rows.push_back(describe_choice(c));
-    plans.push_back({{"steps", rows}});
-  }
-  if (!report.choices.empty())
-    for (const Choice& c : report.choices.front())
-      if (c.tactic == kReference)
-        reference.push_back({{"op", c.op}, {"type", c.type}, {"origin", c.origins}});
+  for (const auto& choices : report.choices) plans.push_back(describe_choices(choices));
+  for (const auto& choices : report.body_choices) bodies.push_back(describe_choices(choices));
+  if (!report.choices.empty()) add_on_reference(report.choices.front(), reference);
+  for (const auto& choices : report.body_choices) add_on_reference(choices, reference);
   for (const auto& [name, ms] : report.stages) stages.push_back({{"stage", name}, {"ms", ms}});
   return {{"build_s", report.seconds}, {"reference_steps", reference.size()},
           {"on_reference", reference}, {"stages", stages},
-          {"decisions", decisions},    {"plans", plans}};
+          {"decisions", decisions},    {"plans", plans},
+          {"bodies", bodies}};
 }
 
 }  // namespace
