@@ -22,7 +22,7 @@ std::string target_of(const std::string& path) {
   std::error_code ignored;
   require(!path.empty(), "the engine file has no name");
   const fs::path target =
-      fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : path;
+      fs::is_symlink(path, ignored) ? fs::weakly_canonical(path, ignored) : fs::path(path);
   require(!fs::exists(target, ignored) || fs::is_regular_file(target, ignored), "cannot write '",
           path, "': it is there and is no file");
   return target.string();

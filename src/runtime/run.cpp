@@ -4,6 +4,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "ops/interpreter.h"
 #include "runtime/context.h"
 
 namespace vitrify {
