@@ -9,7 +9,7 @@ namespace vitrify::cli {
 namespace {
 
 struct Flags {
-  std::string path;
+  std::string path, verify = "full";
   std::vector<std::string> shapes, inputs;
   int iterations = 100, warmup = 10, threads = 0;
   bool layers = false, json = false;
@@ -76,7 +76,7 @@ void bench_command(const Flags& flags) {
   add_shapes(options, flags.shapes);
   options.set_threads(flags.threads);
   double build_s = 0, load_ms = 0;
-  Engine engine = open_engine(flags.path, options, &build_s, &load_ms);
+  Engine engine = open_engine(flags.path, options, flags.verify, &build_s, &load_ms);
   Context context(engine, flags.threads);
   set_inputs(context, engine, flags.inputs, flags.shapes);
   Json result;
@@ -110,6 +110,7 @@ Command add_bench(CLI::App& app) {
   c->add_option("--warmup", flags->warmup, "runs before");
   c->add_option("--threads", flags->threads, "use at most so many threads")
       ->check(CLI::NonNegativeNumber);
+  c->add_option("--verify", flags->verify, kVerifyHelp);
   c->add_flag("--layers", flags->layers, "a row a step");
   c->add_flag("--json", flags->json, "print one JSON object");
   return [flags] { bench_command(*flags); };

@@ -14,7 +14,7 @@ namespace {
 
 struct Flags {
   std::string model, output, explain;
-  std::vector<std::string> profiles, disabled;
+  std::vector<std::string> profiles, states, disabled;
   int threads = 0;
   bool no_timing = false, no_passes = false, json = false;
 };
@@ -52,6 +52,7 @@ void build_command(const Flags& flags) {
   catch_interrupts();
   BuildOptions options;
   add_profiles(options, flags.profiles);
+  add_states(options, flags.states);
   options.set_threads(flags.threads).set_timing(!flags.no_timing).set_passes(!flags.no_passes);
   for (const auto& pass : flags.disabled) options.disable_pass(pass);
   Json report;
@@ -90,6 +91,9 @@ Command add_build(CLI::App& app) {
   c->add_option("--profile", flags->profiles,
                 "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640; once for every input, "
                 "again for the next profile")
+      ->allow_extra_args(false);
+  c->add_option("--state", flags->states,
+                "IN=OUT: after a run, output OUT is the next run's input IN; once for every pair")
       ->allow_extra_args(false);
   c->add_option("--threads", flags->threads, "threads to time tactics with")
       ->check(CLI::NonNegativeNumber);

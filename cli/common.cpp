@@ -68,12 +68,25 @@ void add_shapes(BuildOptions& options, const std::vector<std::string>& flags) {
   }
 }
 
-Engine open_engine(const std::string& path, const BuildOptions& options, double* build_s,
-                   double* load_ms) {
+void add_states(BuildOptions& options, const std::vector<std::string>& flags) {
+  for (const std::string& flag : flags) {
+    const auto [input, output] = parse_assignment("--state", flag);
+    options.add_state(input, output);
+  }
+}
+
+vitrify_verify parse_verify(const std::string& text) {
+  if (text == "full") return VITRIFY_VERIFY_FULL;
+  if (text == "lazy") return VITRIFY_VERIFY_LAZY;
+  throw UsageError("--verify " + text + ": write full or lazy");
+}
+
+Engine open_engine(const std::string& path, const BuildOptions& options, const std::string& verify,
+                   double* build_s, double* load_ms) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   if (vitrify_is_engine(path.c_str())) {
-    Engine engine = Engine::load(path);
+    Engine engine = Engine::load(path, parse_verify(verify));
     *load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     return engine;
   }
@@ -137,8 +150,11 @@ void set_inputs(Context& context, const Engine& engine, const std::vector<std::s
     shapes[name] = parse_shape(text);
   }
   check_names(engine, files, shapes);
+  std::set<std::string> states;
+  for (size_t i = 0; i < engine.state_count(); ++i) states.insert(engine.state_input(i));
   for (size_t i = 0; i < engine.input_count(); ++i) {
     const std::string name = engine.input_name(i);
+    if (states.count(name) && !files.count(name) && !shapes.count(name)) continue;
     vitrify_kind kind = VITRIFY_NONE;
     vitrify_dtype dtype = VITRIFY_UNDEFINED;
     detail::check(

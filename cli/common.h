@@ -31,10 +31,17 @@ void add_profiles(BuildOptions& options, const std::vector<std::string>& flags);
 /// One profile that fixes the shapes of --shape flags.
 void add_shapes(BuildOptions& options, const std::vector<std::string>& flags);
 
+/// States of --state IN=OUT flags.
+void add_states(BuildOptions& options, const std::vector<std::string>& flags);
+/// Of --verify full or lazy; throws UsageError.
+vitrify_verify parse_verify(const std::string& text);
+inline constexpr const char* kVerifyHelp =
+    "what of an engine file is checked against its digests: full, or lazy: all but the weights";
+
 /// An engine file, or a model that is built in memory for these shapes. `build_s` and `load_ms` get
 /// the times.
-Engine open_engine(const std::string& path, const BuildOptions& options, double* build_s,
-                   double* load_ms);
+Engine open_engine(const std::string& path, const BuildOptions& options, const std::string& verify,
+                   double* build_s, double* load_ms);
 
 /// The value of a .npy file for an input of the element type.
 Value read_value(const std::string& path, vitrify_dtype dtype);
@@ -43,7 +50,7 @@ void write_value(const std::string& path, const ValueView& value);
 /// run the same.
 Value random_value(vitrify_dtype dtype, const Dims& dims, uint64_t seed);
 /// Sets every input: from NAME=FILE.npy, or at random in the shape of NAME=1x3x8x8. Shapes that
-/// the model fixes need not be given.
+/// the model fixes need not be given. States are left as they start unless given.
 void set_inputs(Context& context, const Engine& engine, const std::vector<std::string>& files,
                 const std::vector<std::string>& shapes);
 

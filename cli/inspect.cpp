@@ -7,7 +7,7 @@ namespace vitrify::cli {
 namespace {
 
 struct Flags {
-  std::string path, stage;
+  std::string path, stage, verify = "full";
   std::vector<std::string> profiles;
   bool json = false;
 };
@@ -26,6 +26,10 @@ std::string origin(const Json& step) {
 void print_text(const Json& about) {
   print_values("inputs", about["inputs"]);
   print_values("outputs", about["outputs"]);
+  if (about.contains("states"))
+    for (const Json& s : about["states"])
+      std::cout << "state " << s["input"].get<std::string>() << " = "
+                << s["output"].get<std::string>() << "\n";
   if (about.contains("ops")) {
     std::cout << "operators\n";
     for (const Json& op : about["ops"])
@@ -81,7 +85,8 @@ void inspect_command(const Flags& flags) {
     return;
   }
   const Json about =
-      is_engine ? Json::parse(Engine::load(flags.path).describe()) : inspect_model(flags, options);
+      is_engine ? Json::parse(Engine::load(flags.path, parse_verify(flags.verify)).describe())
+                : inspect_model(flags, options);
   flags.json ? print_json(about) : print_text(about);
 }
 
@@ -94,6 +99,7 @@ Command add_inspect(CLI::App& app) {
   c->add_option("--graph", flags->stage,
                 "print a model's graph after this pass (imported, or a pass's name)");
   c->add_option("--profile", flags->profiles, "as for build")->allow_extra_args(false);
+  c->add_option("--verify", flags->verify, kVerifyHelp);
   c->add_flag("--json", flags->json, "print one JSON object");
   return [flags] { inspect_command(*flags); };
 }

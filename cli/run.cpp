@@ -8,9 +8,9 @@ namespace vitrify::cli {
 namespace {
 
 struct Flags {
-  std::string path, folder;
-  std::vector<std::string> inputs, shapes;
-  int threads = 0;
+  std::string path, folder, verify = "full";
+  std::vector<std::string> inputs, shapes, states;
+  int threads = 0, repeat = 1;
   bool no_passes = false, json = false;
 };
 
@@ -43,15 +43,17 @@ void check_output_names(const Engine& engine) {
 }
 
 void run_command(const Flags& flags) {
+  if (flags.repeat < 1) throw UsageError("--repeat must be at least 1");
   BuildOptions options;
   add_shapes(options, flags.shapes);
+  add_states(options, flags.states);
   options.set_timing(false).set_passes(!flags.no_passes).set_threads(flags.threads);
   double build_s = 0, load_ms = 0;
-  Engine engine = open_engine(flags.path, options, &build_s, &load_ms);
+  Engine engine = open_engine(flags.path, options, flags.verify, &build_s, &load_ms);
   if (!flags.folder.empty()) check_output_names(engine);
   Context context(engine, flags.threads);
   set_inputs(context, engine, flags.inputs, flags.shapes);
-  context.run();
+  for (int i = 0; i < flags.repeat; ++i) context.run();
   if (!flags.folder.empty()) {
     std::error_code error;
     std::filesystem::create_directories(flags.folder, error);
@@ -72,7 +74,7 @@ void run_command(const Flags& flags) {
 
 Command add_run(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* c = app.add_subcommand("run", "Run a model or engine once");
+  CLI::App* c = app.add_subcommand("run", "Run a model or engine");
   c->add_option("file", flags->path, "ONNX or engine file")->required();
   c->add_option("--input", flags->inputs, "NAME=FILE.npy")->allow_extra_args(false);
   c->add_option("--shape", flags->shapes, "NAME=1x3x224x224: random input of that shape")
@@ -80,6 +82,10 @@ Command add_run(CLI::App& app) {
   c->add_option("--output-dir", flags->folder, "write NAME.npy for every output into this folder");
   c->add_option("--threads", flags->threads, "use at most so many threads")
       ->check(CLI::NonNegativeNumber);
+  c->add_option("--state", flags->states, "of a model: as for build")->allow_extra_args(false);
+  c->add_option("--repeat", flags->repeat,
+                "run so many times, with states kept from run to run; the last outputs count");
+  c->add_option("--verify", flags->verify, kVerifyHelp);
   c->add_flag("--no-passes", flags->no_passes, "of a model: run it as imported");
   c->add_flag("--json", flags->json, "print one JSON object");
   return [flags] { run_command(*flags); };

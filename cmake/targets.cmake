@@ -1,23 +1,27 @@
 # What is built from the layers: the two libraries, the CLI, the tests.
 # The libraries: everything, and what only loads and runs engines. Nothing may be left undefined, so that the runtime
 # library shows that it does without importer, passes and builder.
-function(vitrify_library target output)
+function(vitrify_library target output exported)
   add_library(${target} SHARED)
   foreach(layer ${ARGN})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:vitrify_${layer}>)
   endforeach()
   target_link_libraries(${target} PRIVATE vitrify_options)
   if(NOT VITRIFY_SANITIZE)
-    target_link_options(${target} PRIVATE -Wl,-z,defs)
+    target_link_options(${target} PRIVATE -Wl,-z,defs -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map)
+    set_target_properties(${target} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/exports.map)
   endif()
   target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,-O1 -Wl,--gc-sections)
   target_include_directories(${target} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                                  $<INSTALL_INTERFACE:include>)
-  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${output} EXPORT_NAME ${output} VERSION ${PROJECT_VERSION}
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${output} EXPORT_NAME ${exported} VERSION ${PROJECT_VERSION}
                                              SOVERSION ${PROJECT_VERSION_MAJOR})
 endfunction()
-vitrify_library(vitrify_shared vitrify ${runtime_layers} ${builder_layers})
-vitrify_library(vitrify_runtime_shared vitrify_runtime ${runtime_layers})
+vitrify_library(vitrify_shared vitrify vitrify ${runtime_layers} ${builder_layers})
+vitrify_library(vitrify_runtime_shared vitrify_runtime runtime ${runtime_layers})
+# The names that an installed tree has, for projects that add this one as a folder.
+add_library(vitrify::vitrify ALIAS vitrify_shared)
+add_library(vitrify::runtime ALIAS vitrify_runtime_shared)
 
 # The command line: only what include/vitrify offers.
 file(GLOB cli CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cli/*.cpp)

@@ -169,6 +169,142 @@ TEST(Api, RunsTheHostsOwnOperators) {
   EXPECT_EQ(calls, 1);
 }
 
+/// next = sum + x, with x f32[2].
+Model running_sum() {
+  Model m;
+  m.inputs = {{"x", kFloat, {"2"}}, {"sum", kFloat, {"2"}}};
+  m.outputs = {{"next", kFloat, {"2"}}};
+  m.nodes = {{"Add", {"sum", "x"}, {"next"}}};
+  return m;
+}
+
+TEST(Api, KeepsStatesBetweenRuns) {
+  Files files;
+  const std::string path = files("sum.engine");
+  vitrify::BuildOptions options;
+  options.add_state("sum", "next");
+  vitrify::build(files.model(running_sum()), path, options);
+  vitrify::Engine engine = vitrify::Engine::load(path, VITRIFY_VERIFY_LAZY);
+  ASSERT_EQ(engine.state_count(), 1u);
+  EXPECT_EQ(engine.state_input(0), "sum");
+  EXPECT_EQ(engine.state_output(0), "next");
+  EXPECT_EQ(vitrify_engine_state_input(engine.handle(), 1), nullptr);
+  EXPECT_NE(engine.describe().find("\"states\":[{\"input\":\"sum\""), std::string::npos);
+  vitrify::Context context(engine), other(engine);
+  context.set_input("x", vitrify::Value::tensor<float>({2}, {1, 2}));
+  other.set_input("x", vitrify::Value::tensor<float>({2}, {5, 5}));
+  for (float run = 1; run <= 3; ++run) {
+    context.run(), other.run();
+    EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{run, 2 * run}));
+  }
+  EXPECT_EQ(numbers(other.output(0)), (std::vector<float>{15, 15}));
+  context.cancel();  // a run that does not end leaves the state alone
+  EXPECT_THROW(context.run(), vitrify::Failure);
+  context.run();
+  EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{4, 8}));
+  context.reset();
+  context.run();
+  EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{1, 2}));
+  context.set_input("sum", vitrify::Value::tensor<float>({2}, {10, 20}));
+  context.run(), context.run();
+  EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{12, 24}));
+}
+
+TEST(Api, KeepsStatesThatGrow) {
+  Files files;
+  Model m;
+  m.inputs = {{"x", kFloat, {"1", "2"}}, {"past", kFloat, {"p", "2"}}};
+  m.outputs = {{"present", kFloat, {"q", "2"}}, {"seen", kFloat, {"q", "2"}}};
+  m.nodes = {{"Concat", {"past", "x"}, {"present"}, "", {{"axis", 0}}},
+             {"Relu", {"present"}, {"seen"}}};
+  vitrify::BuildOptions options;
+  options.add_state("past", "present");
+  vitrify::Engine engine = vitrify::Engine::build(files.model(m), options);
+  vitrify::Context context(engine);
+  for (int round = 0; round < 2; ++round) {
+    std::vector<float> all;
+    for (float step = 1; step <= 5; ++step) {
+      context.set_input("x", vitrify::Value::tensor<float>({1, 2}, {step, -step}));
+      context.run();
+      all.push_back(step), all.push_back(-step);
+      EXPECT_EQ(numbers(context.output(0)), all);
+      EXPECT_EQ(context.output(1).dims()[0], int64_t(step));
+    }
+    context.reset();
+  }
+}
+
+TEST(Api, RefusesStatesThatDoNotFit) {
+  Files files;
+  Model m = running_sum();
+  m.inputs.push_back({"i", kInt64, {"2"}});
+  m.inputs.push_back({"w", kFloat, {"3"}});
+  m.nodes.push_back({"Identity", {"i"}, {"j"}});
+  m.nodes.push_back({"Identity", {"w"}, {"v"}});
+  m.outputs.push_back({"j", kInt64, {"2"}});
+  m.outputs.push_back({"v", kFloat, {"3"}});
+  const std::string model = files.model(m);
+  auto message = [&](const char* input, const char* output) {
+    vitrify::BuildOptions options;
+    options.add_state(input, output);
+    return user_error([&] { vitrify::Engine::build(model, options); });
+  };
+  EXPECT_NE(message("none", "next").find("'none'"), std::string::npos);
+  EXPECT_NE(message("sum", "none").find("next, j, v"), std::string::npos);
+  EXPECT_NE(message("sum", "j").find("i64[2]"), std::string::npos);
+  EXPECT_NE(message("sum", "v").find("f32[3]"), std::string::npos);
+  vitrify::BuildOptions twice;
+  twice.add_state("sum", "next");
+  EXPECT_NE(user_error([&] { twice.add_state("sum", "next"); }).find("two"), std::string::npos);
+}
+
+TEST(Api, CancelsOneRunOrProfile) {
+  Files files;
+  vitrify::Engine engine = vitrify::Engine::build(files.model(small_model()));
+  vitrify::Context context(engine);
+  context.set_input("x", vitrify::Value::tensor<float>({1, 3}, {1, 2, 3}));
+  char* json = nullptr;
+  context.cancel();
+  EXPECT_EQ(vitrify_context_profile(context.handle(), &json), VITRIFY_CANCELLED);
+  EXPECT_EQ(json, nullptr);
+  EXPECT_EQ(vitrify_context_run(context.handle()), VITRIFY_OK);
+  context.cancel();
+  EXPECT_EQ(vitrify_context_run(context.handle()), VITRIFY_CANCELLED);
+  EXPECT_NE(context.profile().find("layers"), std::string::npos);
+}
+
+TEST(Api, NamesTheNodeThatPassesTheMemoryLimit) {
+  Files files;
+  Model m;
+  m.inputs = {{"x", kFloat, {"1"}}, {"size", kInt64, {"1"}}};
+  m.outputs = {{"y", kFloat, {"n"}}};
+  m.nodes = {{"Expand", {"x", "size"}, {"big"}}, {"Relu", {"big"}, {"y"}}};
+  const std::string model = files.model(m);
+  for (bool passes : {true, false}) {
+    vitrify::BuildOptions options;
+    options.set_passes(passes);
+    vitrify::Engine engine = vitrify::Engine::build(model, options);
+    vitrify::Context context(engine, 0, 8 << 20);
+    context.set_input("x", vitrify::Value::tensor<float>({1}, {3}));
+    for (int64_t size : {int64_t{4}, int64_t{1} << 40, int64_t{4}, int64_t{3} << 20, int64_t{1},
+                         int64_t{1500000}, INT64_MAX, int64_t{5}}) {
+      context.set_input("size", vitrify::Value::tensor<int64_t>({1}, {size}));
+      if (size < 10) {
+        context.run();
+        EXPECT_EQ(numbers(context.output(0)), std::vector<float>(size_t(size), 3));
+        continue;
+      }
+      const std::string message = user_error([&] { context.run(); });
+      if (size == INT64_MAX) continue;
+      EXPECT_NE(message.find("limit of 8388608"), std::string::npos) << message;
+      EXPECT_TRUE(message.find("Expand") != std::string::npos ||
+                  message.find("Relu") != std::string::npos)
+          << message;
+      EXPECT_EQ(vitrify_value_kind(context.output(0).handle()), VITRIFY_NONE);
+    }
+  }
+}
+
 TEST(Api, KeepsErrorsApartByThread) {
   EXPECT_NE(vitrify_engine_load("/no/such.engine", nullptr), VITRIFY_OK);
   const std::string mine = vitrify_last_error();

@@ -162,6 +162,48 @@ TEST_F(Cli, AnswersBadInput) {
     EXPECT_EQ(entry.path().string().find("e."), entry.path().string().rfind("e.")) << entry.path();
 }
 
+TEST_F(Cli, KeepsStatesBetweenRuns) {
+  Model m;
+  m.inputs = {{"x", kFloat, {"2"}}, {"sum", kFloat, {"2"}}};
+  m.outputs = {{"next", kFloat, {"2"}}};
+  m.nodes = {{"Add", {"sum", "x"}, {"next"}}};
+  write_file(at("sum.onnx"), to_bytes(m));
+  write_npy("x.npy", "2,", {1, 2});
+  Result r = call("build %%/sum.onnx -o %%/sum.engine --state sum=next");
+  ASSERT_EQ(r.status, 0) << r.err;
+  for (const char* words : {"sum.engine --verify lazy", "sum.onnx --state sum=next"}) {
+    r = call("run %%/" + std::string(words) + " --input x=%%/x.npy --repeat 3 --output-dir %%/o");
+    ASSERT_EQ(r.status, 0) << r.err;
+    const std::string written = read(at("o/next.npy"));
+    const std::array<float, 2> want = {3, 6};
+    ASSERT_GT(written.size(), sizeof want);
+    EXPECT_EQ(std::memcmp(written.data() + written.size() - sizeof want, want.data(), sizeof want),
+              0);
+  }
+  r = call("inspect %%/sum.engine");
+  EXPECT_NE(r.out.find("state sum = next"), std::string::npos) << r.out;
+  EXPECT_EQ(call("inspect %%/sum.engine --json").json()["states"][0]["input"], "sum");
+  refuses("build %%/sum.onnx -o %%/e --state sum", "--state sum");
+  refuses("build %%/sum.onnx -o %%/e --state q=next", "'q'");
+  refuses("build %%/sum.onnx -o %%/e --state sum=q", "'q'");
+  refuses("run %%/sum.engine --verify some --input x=%%/x.npy", "--verify some");
+  refuses("run %%/sum.engine --repeat 0 --input x=%%/x.npy", "--repeat");
+}
+
+TEST_F(Cli, TellsAsMuchAsIsAsked) {
+  const std::vector<std::string> signs = {"vitrify: model '", "vitrify: pass simplify",
+                                          "vitrify: matmul (", "vitrify: step 0: "};
+  for (size_t level = 0; level <= signs.size(); ++level) {
+    ::setenv("VITRIFY_VERBOSE", std::to_string(level).c_str(), 1);
+    const Result r = call("run %%/m.onnx --shape x=2x3 --json");
+    ::unsetenv("VITRIFY_VERBOSE");
+    ASSERT_EQ(r.status, 0) << r.err;
+    EXPECT_TRUE(r.json().contains("outputs"));
+    for (size_t s = 0; s < signs.size(); ++s)
+      EXPECT_EQ(r.err.find(signs[s]) != std::string::npos, s < level) << level << "\n" << r.err;
+  }
+}
+
 TEST_F(Cli, ListsWhatIsNotSupported) {
   Model m = small_model();
   m.nodes.push_back({"Frob", {"y"}, {"f"}});

@@ -95,7 +95,7 @@ inline std::string to_bytes(const Model& model) {
   w.add_int64(1, 8);
   w.add_message(7, graph);
   for (const auto& [domain, version] :
-       std::vector<std::pair<std::string, int64_t>>{{"", 17}, {"test.ops", 1}}) {
+       std::vector<std::pair<std::string, int64_t>>{{"", 17}, {"test.ops", 1}, {"example.ops", 1}}) {
     std::string opset;
     pbf_writer(opset).add_string(1, domain);
     pbf_writer(opset).add_int64(2, version);

@@ -38,11 +38,33 @@ TEST(Package, WorksFromOutside) {
   must("ldd " + folder + "/build/consumer");
   EXPECT_NE(read(folder + "/log").find("libvitrify_runtime.so"), std::string::npos);
   EXPECT_EQ(read(folder + "/log").find("libvitrify.so"), std::string::npos);
+  // An operator of the host's own: built into an engine by one process, run by another.
+  model_bytes::Model custom = model_bytes::small_model();
+  custom.nodes.push_back({"Prefix", {"x"}, {"sums"}, "example.ops", {{"start", 5}}});
+  custom.nodes.push_back({"Neg", {"sums"}, {"less"}});
+  custom.outputs = {{"less", model_bytes::kFloat, {"m", "3"}}};
+  model_bytes::write_file(folder + "/custom.onnx", model_bytes::to_bytes(custom));
+  must(folder + "/build/custom_op_build " + folder + "/custom.onnx " + folder + "/custom.engine");
+  must(folder + "/build/custom_op_run " + folder + "/custom.engine");
+  EXPECT_EQ(read(folder + "/log"), "-5 -5 -5 -6 -7 -8 -16 -27 -38 \n");
+  must("ldd " + folder + "/build/custom_op_run");
+  EXPECT_EQ(read(folder + "/log").find("libvitrify.so"), std::string::npos);
+  // A program without the operator says what it lacks.
+  EXPECT_NE(std::system((folder + "/build/consumer " + folder + "/custom.engine 2>" + folder +
+                         "/log >/dev/null")
+                            .c_str()),
+            0);
+  EXPECT_NE(read(folder + "/log").find("example.ops.Prefix is not registered"), std::string::npos)
+      << read(folder + "/log");
   // Nothing but the interface is visible.
-  must("nm -D --defined-only --format=posix " + prefix + "/lib/libvitrify.so");
-  std::istringstream symbols(read(folder + "/log"));
-  for (std::string line; std::getline(symbols, line);)
-    EXPECT_TRUE(line.rfind("vitrify_", 0) == 0 || line.rfind("_", 0) == 0) << line;
+  for (const char* library : {"/lib/libvitrify.so", "/lib/libvitrify_runtime.so"}) {
+    must("nm -D --defined-only --format=posix " + prefix + library);
+    std::istringstream symbols(read(folder + "/log"));
+    int count = 0;
+    for (std::string line; std::getline(symbols, line); ++count)
+      EXPECT_EQ(line.rfind("vitrify_", 0), 0u) << line;
+    EXPECT_GT(count, 50);
+  }
   std::filesystem::remove_all(folder);
 }
 

@@ -154,7 +154,7 @@ class TacticCase {
     for (auto& p : in_) in_operands.push_back({p ? p->data() : nullptr});
     for (auto& p : out_) out_operands.push_back({p->data()});
     error_ = nullptr;
-    tactic.run(state, {in_operands, out_operands, workspace.data(), v.threads, nullptr, &error_});
+    tactic.run(state, {in_operands, out_operands, workspace.data(), v.threads, &error_});
     EXPECT_TRUE(workspace.intact()) << "wrote outside of the workspace";
     std::vector<Tensor> results;
     for (auto& p : out_) results.push_back(p->take());

@@ -206,6 +206,11 @@ class BuildOptions {
                                                   min.data(), opt.data(), max.data()));
     return *this;
   }
+  /// After a run, `output` is the next run's `input`.
+  BuildOptions& add_state(const std::string& input, const std::string& output) {
+    detail::check(vitrify_build_options_add_state(options_.get(), input.c_str(), output.c_str()));
+    return *this;
+  }
   BuildOptions& set_threads(int32_t threads) {
     vitrify_build_options_set_threads(options_.get(), threads);
     return *this;
@@ -241,9 +246,10 @@ class BuildOptions {
 
 class Engine {
  public:
-  static Engine load(const std::string& path) {
+  static Engine load(const std::string& path, vitrify_verify verify = VITRIFY_VERIFY_FULL) {
+    const vitrify_load_options options = {sizeof options, verify};
     vitrify_engine* out = nullptr;
-    detail::check(vitrify_engine_load(path.c_str(), &out));
+    detail::check(vitrify_engine_load_with(path.c_str(), &options, &out));
     return Engine(out);
   }
   /// Builds in memory (libvitrify only); `report` gets JSON.
@@ -263,6 +269,11 @@ class Engine {
   std::string output_name(size_t i) const { return text(vitrify_engine_output_name(handle(), i)); }
   std::string input_type(size_t i) const { return text(vitrify_engine_input_type(handle(), i)); }
   std::string output_type(size_t i) const { return text(vitrify_engine_output_type(handle(), i)); }
+  size_t state_count() const { return vitrify_engine_state_count(engine_.get()); }
+  std::string state_input(size_t i) const { return text(vitrify_engine_state_input(handle(), i)); }
+  std::string state_output(size_t i) const {
+    return text(vitrify_engine_state_output(handle(), i));
+  }
   /// A JSON object.
   std::string describe() const {
     char* json = nullptr;
@@ -296,7 +307,9 @@ class Context {
         context_.get(), name.c_str(), detail::DTypeOf<T>::value, dims.size(), dims.data(), data));
   }
   void run() { detail::check(vitrify_context_run(context_.get())); }
+  /// From any thread; `run` then throws a Failure of status VITRIFY_CANCELLED.
   void cancel() { vitrify_context_cancel(context_.get()); }
+  /// The states start anew.
   void reset() { vitrify_context_reset(context_.get()); }
   /// Valid until the next run.
   ValueView output(size_t i) const { return ValueView(vitrify_context_output(context_.get(), i)); }
@@ -317,6 +330,13 @@ class Context {
  private:
   std::unique_ptr<vitrify_context, void (*)(vitrify_context*)> context_;
 };
+
+/// An operator of the host program's own, for the process; see vitrify.h.
+inline void register_custom_op(const std::string& domain, const std::string& name,
+                               vitrify_custom_shape_fn shape, vitrify_custom_compute_fn compute,
+                               void* user = nullptr) {
+  detail::check(vitrify_register_custom_op(domain.c_str(), name.c_str(), shape, compute, user));
+}
 
 /// Writes an engine file (libvitrify only); returns the report as JSON.
 inline std::string build(const std::string& model, const std::string& engine_path,

@@ -3,6 +3,7 @@
 #include <deque>
 
 #include "api/handles.h"
+#include "ir/bools.h"
 
 using namespace vitrify;  // NOLINT: this file is the boundary
 using api::guard;
@@ -17,17 +18,40 @@ struct vitrify_custom_shape {
 struct vitrify_custom_call {
   ReferenceCall& call;
   std::vector<std::unique_ptr<vitrify_value>> inputs;
+  std::vector<bool> made;  // per output: the function has asked for its memory
 };
 
 namespace {
 
-template <class T>
-const T* attribute(const vitrify_custom_call* call, const char* name) {
-  if (!call || !name) return nullptr;
-  const Custom& op = *call->call.op().as<Custom>();
+const Op& op_of(const vitrify_custom_call& call) { return call.call.op(); }
+const Op& op_of(const vitrify_custom_shape& shape) { return shape.context.op(); }
+
+template <class T, class Handle>
+const T* attribute(const Handle* handle, const char* name) {
+  if (!handle || !name) return nullptr;
+  const Custom& op = *op_of(*handle).template as<Custom>();
   for (size_t i = 0; i < op.names.size() && i < op.values.size(); ++i)
     if (op.names[i] == name) return std::get_if<T>(&op.values[i]);
   return nullptr;
+}
+
+template <class T, class Handle>
+T number(const Handle* handle, const char* name, T otherwise) {
+  const T* found = attribute<T>(handle, name);
+  return found ? *found : otherwise;
+}
+
+template <class Handle>
+const char* text(const Handle* handle, const char* name, const char* otherwise) {
+  const auto* found = attribute<std::string>(handle, name);
+  return found ? found->c_str() : otherwise;
+}
+
+template <class T, class Handle>
+const T* list(const Handle* handle, const char* name, size_t* count) {
+  const auto* found = attribute<std::vector<T>>(handle, name);
+  if (count) *count = found ? found->size() : 0;
+  return found ? found->data() : nullptr;
 }
 
 std::string label(const Op& op) {
@@ -43,11 +67,15 @@ void infer(InferContext& c, vitrify_custom_shape_fn shape, void* user) {
 }
 
 void compute(ReferenceCall& c, vitrify_custom_compute_fn function, void* user) {
-  vitrify_custom_call handle{c, {}};
+  vitrify_custom_call handle{c, {}, std::vector<bool>(size_t(c.output_count()))};
   for (int i = 0; i < c.input_count(); ++i)
     handle.inputs.push_back(std::make_unique<vitrify_value>(c.value(i)));
   const int status = function(&handle, user);
   require(status == 0, label(c.op()), " failed with ", status);
+  for (int o = 0; o < c.output_count(); ++o) {
+    require(handle.made[size_t(o)], label(c.op()), " has not filled output ", o);
+    if (!has_normal_bools(c.result(o))) c.set(o, with_normal_bools(c.result(o)));
+  }
 }
 
 }  // namespace
@@ -123,22 +151,45 @@ void* vitrify_custom_output(vitrify_custom_call* call, size_t i, vitrify_dtype d
             "bad element type or rank");
     if (rank) need(dims, "dims");
     data = call->call.out(int(i), DType(dtype), Dims(dims, dims + rank)).raw();
+    call->made[i] = true;
   });
   return status == VITRIFY_OK ? data : nullptr;
 }
 
 int64_t vitrify_custom_int(const vitrify_custom_call* call, const char* name, int64_t otherwise) {
-  const auto* found = attribute<int64_t>(call, name);
-  return found ? *found : otherwise;
+  return number(call, name, otherwise);
 }
 double vitrify_custom_float(const vitrify_custom_call* call, const char* name, double otherwise) {
-  const auto* found = attribute<double>(call, name);
-  return found ? *found : otherwise;
+  return number(call, name, otherwise);
 }
 const char* vitrify_custom_string(const vitrify_custom_call* call, const char* name,
                                   const char* otherwise) {
-  const auto* found = attribute<std::string>(call, name);
-  return found ? found->c_str() : otherwise;
+  return text(call, name, otherwise);
+}
+const int64_t* vitrify_custom_ints(const vitrify_custom_call* call, const char* name,
+                                   size_t* count) {
+  return list<int64_t>(call, name, count);
+}
+const double* vitrify_custom_floats(const vitrify_custom_call* call, const char* name,
+                                    size_t* count) {
+  return list<double>(call, name, count);
+}
+
+int64_t vitrify_custom_shape_int(const vitrify_custom_shape* shape, const char* name,
+                                 int64_t otherwise) {
+  return number(shape, name, otherwise);
+}
+double vitrify_custom_shape_float(const vitrify_custom_shape* shape, const char* name,
+                                  double otherwise) {
+  return number(shape, name, otherwise);
+}
+const char* vitrify_custom_shape_string(const vitrify_custom_shape* shape, const char* name,
+                                        const char* otherwise) {
+  return text(shape, name, otherwise);
+}
+const int64_t* vitrify_custom_shape_ints(const vitrify_custom_shape* shape, const char* name,
+                                         size_t* count) {
+  return list<int64_t>(shape, name, count);
 }
 
 }  // extern "C"

@@ -84,12 +84,16 @@ Json describe_engine(const Engine& engine) {
   for (const auto& i : graph.inputs) inputs.push_back(describe_value(i.name, graph.type(i.value)));
   for (const auto& o : graph.outputs)
     outputs.push_back(describe_value(o.name, graph.type(o.value)));
+  Json states = Json::array();
+  for (const StatePair& s : graph.states)
+    states.push_back({{"input", s.input}, {"output", s.output}});
   for (const LoadedPlan& plan : engine.plans()) {
     plans.push_back(describe_plan(engine, plan));
     profiles.push_back(plans.back()["profile"]);
   }
   Json out = {{"inputs", inputs},
               {"outputs", outputs},
+              {"states", states},
               {"profiles", profiles},
               {"weight_bytes", engine.weight_bytes()},
               {"reference_steps", engine.reference_steps()},

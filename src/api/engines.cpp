@@ -22,6 +22,14 @@ const char* name_at(const std::vector<NamedValue>& values, size_t i) {
   return i < values.size() ? values[i].name.c_str() : nullptr;
 }
 
+/// Runs once; a cancel ends one run, this or the next.
+Status run(vitrify_context& handle, std::vector<StepTiming>* timings = nullptr) {
+  handle.outputs.clear();  // what they hold is for this run to use
+  Status status = handle.context.run({.cancelled = &handle.cancelled, .timings = timings});
+  handle.cancelled = false;
+  return status;
+}
+
 api::Json layer(const Context& context, const StepTiming& timing) {
   const Graph& graph = context.engine().graph();
   const LoadedPlan& plan = *context.plan();
@@ -62,9 +70,21 @@ int vitrify_is_engine(const char* path) {
 }
 
 vitrify_status vitrify_engine_load(const char* path, vitrify_engine** out) {
+  return vitrify_engine_load_with(path, nullptr, out);
+}
+vitrify_status vitrify_engine_load_with(const char* path, const vitrify_load_options* options,
+                                        vitrify_engine** out) {
   return guard([&] {
     need(path, "path"), need(out, "out");
-    *out = new vitrify_engine(load_engine(std::string(path)));
+    Verify verify = Verify::kFull;
+    if (options) {
+      require(options->struct_size >= sizeof(vitrify_load_options),
+              "struct_size of the options is not set");
+      require(options->verify == VITRIFY_VERIFY_FULL || options->verify == VITRIFY_VERIFY_LAZY,
+              "there is no way to verify ", int(options->verify));
+      if (options->verify == VITRIFY_VERIFY_LAZY) verify = Verify::kLazy;
+    }
+    *out = new vitrify_engine(load_engine(std::string(path), verify));
   });
 }
 void vitrify_engine_free(vitrify_engine* engine) { delete engine; }
@@ -80,6 +100,15 @@ const char* vitrify_engine_input_name(const vitrify_engine* e, size_t i) {
 }
 const char* vitrify_engine_output_name(const vitrify_engine* e, size_t i) {
   return e ? name_at(e->engine->graph().outputs, i) : nullptr;
+}
+size_t vitrify_engine_state_count(const vitrify_engine* e) {
+  return e ? e->engine->graph().states.size() : 0;
+}
+const char* vitrify_engine_state_input(const vitrify_engine* e, size_t i) {
+  return i < vitrify_engine_state_count(e) ? e->engine->graph().states[i].input.c_str() : nullptr;
+}
+const char* vitrify_engine_state_output(const vitrify_engine* e, size_t i) {
+  return i < vitrify_engine_state_count(e) ? e->engine->graph().states[i].output.c_str() : nullptr;
 }
 const char* vitrify_engine_input_type(const vitrify_engine* e, size_t i) {
   return e && i < e->input_types.size() ? e->input_types[i].c_str() : nullptr;
@@ -155,9 +184,7 @@ vitrify_status vitrify_context_set_input_data(vitrify_context* context, const ch
 
 vitrify_status vitrify_context_run(vitrify_context* context) {
   if (!context) return api::failed(VITRIFY_USER_ERROR, "context must not be NULL");
-  const Status status = context->context.run({.cancelled = &context->cancelled});
-  context->cancelled = false;
-  return api::report(status);
+  return api::report(run(*context));
 }
 
 void vitrify_context_cancel(vitrify_context* context) {
@@ -197,14 +224,17 @@ vitrify_status vitrify_context_get_stats(const vitrify_context* context,
 }
 
 vitrify_status vitrify_context_profile(vitrify_context* context, char** json) {
-  return guard([&] {
+  Status status;
+  const vitrify_status result = guard([&] {
     need(context, "context"), need(json, "json");
     std::vector<StepTiming> timings;
-    context->context.run({.cancelled = &context->cancelled, .timings = &timings}).check();
+    status = run(*context, &timings);
+    if (!status.ok) return;
     api::Json layers = api::Json::array();
     for (const StepTiming& t : timings) layers.push_back(layer(context->context, t));
     *json = api::give_string(api::to_text({{"layers", layers}}));
   });
+  return status.ok ? result : api::report(status);
 }
 
 }  // extern "C"

@@ -7,10 +7,10 @@
 //   load(bytes)              once per engine: State (may refer to the bytes, which stay mapped)
 //   bind(state, shapes)      when shapes change, cached per context: Bound; may allocate
 //   workspace(bound)         bytes of scratch that run needs for these shapes
-//   run(bound, call)         never allocates, never throws
+//   run(bound, call)         never allocates, never throws; `parallel_for` skips work once the run
+//                            is cancelled, so that no address may depend on what it has written
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
@@ -63,7 +63,6 @@ struct RunCall {
   std::span<const Operand> inputs, outputs;
   std::byte* workspace = nullptr;  ///< 64-byte aligned
   int max_threads = 1;
-  const std::atomic<bool>* cancelled = nullptr;  ///< may be null; long kernels may look at it
   /// May be null; for bad data (an index out of range), run stores a message here: a static string.
   /// The run then fails with it.
   const char** error = nullptr;

@@ -15,7 +15,7 @@ constexpr KnobRow kKnobs[] = {
      "threads of the process's pool; 0: one per CPU of the affinity mask"},
     {Knob::kMaxIsa, "VITRIFY_MAX_ISA", "all", "lowers the machine: baseline, avx2, avx512 or all"},
     {Knob::kVerbose, "VITRIFY_VERBOSE", "0",
-     "0 silent, 1 choices and sizes, 2 passes, 3 rewrites, 4 tactics, 5 everything"},
+     "0 silent, 1 models, devices and sizes, 2 passes, 3 tactics and refusals, 4 steps of runs"},
     {Knob::kDisablePasses, "VITRIFY_DISABLE_PASSES", "", "passes to leave out, separated by ';'"},
     {Knob::kDisableRules, "VITRIFY_DISABLE_RULES", "",
      "rules to leave out, by name or left-hand side, separated by ';'"},
@@ -52,9 +52,15 @@ std::vector<std::string> knob_list(Knob which) {
   return items;
 }
 
+int verbosity() {
+  const std::string_view text = knob(Knob::kVerbose);
+  int value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
 void log(int level, std::string_view line) {
-  if (knob_int(Knob::kVerbose) >= level)
-    std::fprintf(stderr, "vitrify: %.*s\n", int(line.size()), line.data());
+  if (verbosity() >= level) std::fprintf(stderr, "vitrify: %.*s\n", int(line.size()), line.data());
 }
 
 }  // namespace vitrify

@@ -24,8 +24,10 @@ int64_t knob_int(Knob which);
 /// Split at ';'.
 std::vector<std::string> knob_list(Knob which);
 
-/// Prints a line to stderr when VITRIFY_VERBOSE is at least `level` (1 choices and sizes … 5
-/// everything).
+/// VITRIFY_VERBOSE; 0 when it is no number.
+int verbosity();
+/// Prints a line to stderr when `verbosity` is at least `level`: 1 models, devices and sizes, 2
+/// passes, 3 tactics with refusals, 4 every step of every run.
 void log(int level, std::string_view line);
 
 }  // namespace vitrify

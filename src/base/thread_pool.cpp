@@ -63,7 +63,10 @@ struct ThreadPool::State {
 
   void run_indices() {
     inside = true;
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) (*job)(i);
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+      if (scope && scope->stopped()) break;
+      (*job)(i);
+    }
     inside = false;
   }
 
@@ -92,6 +95,7 @@ struct ThreadPool::State {
   void run(int64_t n, int max_threads, RangeFn f) {
     job = &f;
     count = n;
+    scope = RunScope::current();
     next.store(0, std::memory_order_relaxed);
     places.store(int(std::min<int64_t>(max_threads, n)) - 1, std::memory_order_relaxed);
     open.store(true, std::memory_order_seq_cst);
@@ -114,6 +118,7 @@ struct ThreadPool::State {
   std::vector<std::thread> workers;
   std::mutex busy;  // held by the one caller that has the workers
   const RangeFn* job = nullptr;
+  RunScope* scope = nullptr;  // the caller's
   int64_t count = 0;
   alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<uint32_t> epoch{0};
@@ -160,7 +165,8 @@ void ThreadPool::parallel_for(int64_t n, int max_threads, RangeFn f) {
   std::unique_lock lock(state_->busy, std::defer_lock);
   bool alone = n <= 1 || max_threads <= 1 || state_->threads <= 1 || inside || !lock.try_lock();
   if (alone) {
-    for (int64_t i = 0; i < n; ++i) f(i);
+    RunScope* scope = RunScope::current();
+    for (int64_t i = 0; i < n && !(scope && scope->stopped()); ++i) f(i);
     return;
   }
   state_->run(n, max_threads, f);

@@ -7,6 +7,8 @@
 #include <memory>
 #include <type_traits>
 
+#include "base/run_scope.h"
+
 namespace vitrify {
 
 /// A non-owning callable `void(int64_t)`; no allocation.
@@ -35,6 +37,8 @@ class ThreadPool {
   /// Calls f(0) … f(n-1), each once, on at most `max_threads` threads, the caller among them;
   /// returns when all are done. f must not throw. Never allocates. Nested calls run in the caller
   /// alone. Which thread runs which index is not fixed, so results may not depend on it.
+  /// Once the caller's run is cancelled, no more calls start: what they would have written is then
+  /// undefined, and the run ends at the next `check_cancelled`.
   void parallel_for(int64_t n, int max_threads, RangeFn f);
 
   ~ThreadPool();
@@ -49,7 +53,8 @@ class ThreadPool {
 template <class F>
 void parallel_for(int64_t n, int max_threads, F&& f) {
   if (n <= 1 || max_threads <= 1) {
-    for (int64_t i = 0; i < n; ++i) f(i);
+    RunScope* scope = n > 1 ? RunScope::current() : nullptr;
+    for (int64_t i = 0; i < n && !(scope && scope->stopped()); ++i) f(i);
   } else {
     ThreadPool::process().parallel_for(n, max_threads, RangeFn(f));
   }

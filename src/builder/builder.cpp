@@ -5,8 +5,11 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/knobs.h"
+#include "base/thread_pool.h"
 #include "builder/parts.h"
 #include "onnx/importer.h"
+#include "runtime/states.h"
 
 namespace vitrify {
 namespace {
@@ -18,6 +21,31 @@ double milliseconds_since(Clock::time_point start) {
 
 void tell(const BuildOptions& options, std::string_view stage, double fraction) {
   if (options.progress) options.progress(stage, fraction);
+}
+
+/// Rounded for people.
+double rounded(double milliseconds) { return double(int64_t(milliseconds * 1e3)) / 1e3; }
+
+void log_devices() {
+  for (Backend* backend : backends()) {
+    std::string features;
+    for (const auto& f : backend->features()) features += " " + f;
+    const std::string why = backend->unavailable();
+    log(1, cat("backend ", backend->name(), features, why.empty() ? "" : ": not usable: ", why));
+  }
+  log(1, cat("threads: ", ThreadPool::process().size()));
+}
+
+void log_choice(const Choice& c) {
+  const std::string where = c.origins.empty() ? c.op : cat(c.op, " (", c.origins.front(), ")");
+  log(3, cat(where, " : ", c.type, " on ", c.tactic, c.config.empty() ? "" : " ", c.config));
+  for (const Candidate& one : c.candidates) {
+    std::string line = cat("  ", one.tactic, one.config.empty() ? "" : " ", one.config);
+    if (!one.refusal.empty()) line += ": refused: " + one.refusal;
+    if (one.milliseconds >= 0)
+      line += cat(c.measured ? ": measured " : ": predicted ", one.milliseconds, " ms");
+    log(3, line);
+  }
 }
 
 /// Weights smaller than this stay in the engine anyway: shape rules may look at them.
@@ -104,9 +132,15 @@ void pack_weights(const Graph& graph, Plan& plan, WeightStore& store) {
 
 BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport report) {
   const auto start = Clock::now();
+  graph.states.insert(graph.states.end(), options.states.begin(), options.states.end());
+  check_states(graph);
   PipelineOptions passes = options.passes;
   passes.trace = &report.decisions;
+  size_t before = graph.nodes.size();
   passes.after = [&](std::string_view pass, const Graph& g, double ms) {
+    log(2,
+        cat("pass ", pass, ": ", before, " -> ", g.nodes.size(), " nodes in ", rounded(ms), " ms"));
+    before = g.nodes.size();
     report.stages.emplace_back(pass, ms);
     tell(options, pass, 0.1);
     if (options.passes.after) options.passes.after(pass, g, ms);
@@ -122,6 +156,8 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   for (Profile& profile : profiles) {
     Plan plan;
     plan.steps = choose_tactics(graph, profile, options, report.choices.emplace_back());
+    if (verbosity() >= 3)
+      for (const Choice& c : report.choices.back()) log_choice(c);
     plan.profile = std::move(profile);
     plans.push_back(std::move(plan));
   }
@@ -161,7 +197,10 @@ BuildResult build_model(const std::string& path, const BuildOptions& options) {
   require(!std::filesystem::equivalent(path, options.output, ignored),
           "the engine would overwrite '", path, "', the model it is built from");
   tell(options, "importing", 0);
+  if (verbosity() >= 1) log_devices();
   Graph graph = onnx::import_model(path, {fixed_shapes(options)});
+  log(1, cat("model '", path, "': ", graph.nodes.size(), " nodes, ", graph.inputs.size(),
+             " inputs, ", graph.outputs.size(), " outputs"));
   BuildReport report;
   report.stages.emplace_back("import", milliseconds_since(start));
   report.seconds = milliseconds_since(start) / 1e3;

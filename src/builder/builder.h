@@ -21,6 +21,7 @@ struct BuildOptions {
   std::vector<std::vector<InputShapes>> profiles;  ///< empty: one profile, nothing bounded
   int max_threads = 0;                             ///< that candidates are timed with; 0: all
   bool timing = true;                              ///< false: tactics are chosen by prediction
+  std::vector<StatePair> states;                   ///< besides those that the graph declares
   PipelineOptions passes;
   std::string output;  ///< the engine file; empty: the engine is built in memory
   /// Called now and then with what is being done and how far the whole build is, 0 … 1.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ir/bools.h"
 
 namespace vitrify {
 
@@ -93,6 +94,7 @@ ValueId GraphBuilder::constant(ConstantRef data) {
 }
 
 ValueId GraphBuilder::constant(Tensor tensor, std::string name) {
+  tensor = with_normal_bools(tensor);
   auto data = std::make_shared<ConstantData>();
   data->id = fresh_constant_id();
   data->name = std::move(name);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/run_scope.h"
 #include "base/small_float.h"
 
 namespace vitrify {
@@ -14,16 +15,31 @@ namespace vitrify {
 namespace {
 std::shared_ptr<std::byte> allocate_zeroed(size_t bytes) {
   size_t rounded = (std::max<size_t>(bytes, 1) + 63) / 64 * 64;
+  const auto account = charge_run(int64_t(rounded));
   auto* p = static_cast<std::byte*>(std::aligned_alloc(64, rounded));
+  if (!p && account) account->release(int64_t(rounded));
   require(p != nullptr, "no memory for a tensor of ", bytes, " bytes");
   std::memset(p, 0, rounded);
-  return {p, [](std::byte* q) { std::free(q); }};
+  if (!account) return {p, [](std::byte* q) { std::free(q); }};
+  return {p, [account, rounded](std::byte* q) {
+            std::free(q);
+            account->release(int64_t(rounded));
+          }};
 }
 
 std::shared_ptr<std::vector<std::string>> allocate_strings(size_t count) {
+  const int64_t bytes = checked_mul(int64_t(count), sizeof(std::string));
+  const auto account = charge_run(bytes);
   try {
-    return std::make_shared<std::vector<std::string>>(count);
+    auto strings = std::make_shared<std::vector<std::string>>(count);
+    if (!account) return strings;
+    auto* data = strings.get();
+    return {data, [strings = std::move(strings), account, bytes](void*) mutable {
+              strings.reset();
+              account->release(bytes);
+            }};
   } catch (const std::exception&) {  // bad_alloc, or length_error
+    if (account) account->release(bytes);
     fail("no memory for a tensor of ", count, " strings");
   }
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/run_scope.h"
 #include "ops/interpreter.h"
 #include "ops/parts.h"
 
@@ -91,14 +92,21 @@ Tensor scalar_for(const Graph& body, size_t input, DType dtype, int64_t value) {
 }
 
 /// Tensors that scan outputs are made of, by output.
-using Parts = std::vector<std::vector<Tensor>>;
+struct Parts : std::vector<std::vector<Tensor>> {
+  using vector::vector;
+  int64_t total = 0;  ///< bytes that all need once they are stacked, or more
+};
 
 void keep_parts(std::vector<Value>& results, size_t first, Parts& parts) {
   for (size_t k = 0; k < parts.size(); ++k) {
     Value& v = results.at(first + k);
     require(v.kind == Value::Kind::kTensor, "a scan output must be a tensor");
+    parts.total += int64_t(std::max(v.tensor.bytes(), sizeof(Tensor)));
     parts[k].push_back(std::move(v.tensor));
   }
+  // Parts may share one tensor's memory: an endless loop would go unnoticed until they are stacked.
+  if (RunScope* scope = RunScope::current(); scope && scope->account())
+    scope->account()->expect_room(parts.total);
 }
 
 }  // namespace
@@ -121,6 +129,7 @@ void reference_loop(ReferenceCall& call) {
   bound.merge(bind_body(body, 2 + carried, captures));
   Parts parts(body.outputs.size() - 1 - carried);
   for (int64_t i = 0; i < trips && goes_on; ++i) {
+    check_cancelled();  // a body may be empty, and the loop endless
     std::vector<Value> inputs{scalar_for(body, 0, DType::kInt64, i),
                               scalar_for(body, 1, DType::kBool, 1)};
     inputs.insert(inputs.end(), state.begin(), state.end());
@@ -187,6 +196,7 @@ void reference_scan(ReferenceCall& call) {
     bound.merge(bind_scanned(body, states + k, scanned[k]));
   Parts parts(body.outputs.size() - states);
   for (int64_t t = 0; t < length; ++t) {
+    check_cancelled();
     std::vector<Value> inputs = state;
     for (const ScanInput& s : scanned)
       inputs.emplace_back(take_axis(s.tensor, s.axis, s.reverse ? length - 1 - t : t));

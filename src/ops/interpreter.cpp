@@ -3,6 +3,8 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/run_scope.h"
+#include "ir/bools.h"
 #include "ops/guards.h"
 #include "ops/table.h"
 
@@ -94,12 +96,14 @@ std::vector<Value> run_nodes(const Graph& graph, std::vector<Value> inputs, Bind
   for (size_t i = 0; i < inputs.size(); ++i) {
     ValueId v = graph.inputs[i].value;
     bind_symbols(graph.type(v), inputs[i], cat("input '", graph.inputs[i].name, "'"), bindings);
-    values[size_t(v.node)] = {std::move(inputs[i])};
+    values[size_t(v.node)] = {with_normal_bools(inputs[i])};
+    inputs[i] = {};
   }
   std::vector<int> reads = count_reads(graph);
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     if (node.op.is<Input>() || reads[n] == 0) continue;
+    check_cancelled();
     std::vector<Value> arguments;
     for (ValueId v : node.inputs)
       arguments.push_back(v.valid() ? values[size_t(v.node)][size_t(v.output)] : Value());

@@ -24,7 +24,8 @@ void run_reference(const Node& node, std::span<const Value> inputs, std::span<Va
                    const Bindings& bindings, const RunBody& run_body = {});
 
 /// Runs the whole graph: `inputs` in the graph's input order. Values are freed after their last
-/// use. Throws a user error that names the node's origin.
+/// use. Throws a user error that names the node's origin, and Cancelled (base/run_scope.h) where
+/// the thread's run is to end.
 std::vector<Value> interpret(const Graph& graph, std::vector<Value> inputs);
 /// The same for a body that runs many times: without the guards (ops/guards.h), which cost more
 /// than small kernels. The kernels check what they read.

@@ -1,12 +1,12 @@
 #include "runtime/context.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/knobs.h"
 #include "base/thread_pool.h"
+#include "ir/bools.h"
 
 namespace vitrify {
 
@@ -22,6 +22,7 @@ Context::Context(std::shared_ptr<const Engine> engine, ContextOptions options)
     : engine_(std::move(engine)), options_(options) {
   const Graph& graph = engine_->graph();
   inputs_.resize(graph.inputs.size());
+  plain_.resize(graph.inputs.size());
   given_.resize(graph.inputs.size());
   output_memory_.resize(graph.outputs.size());
   output_capacity_.resize(graph.outputs.size());
@@ -31,8 +32,10 @@ Context::Context(std::shared_ptr<const Engine> engine, ContextOptions options)
   dynamic_.resize(engine_->plans().front().layout.values.size());
   const int pool = ThreadPool::process().size();
   options_.max_threads = options_.max_threads > 0 ? std::min(options_.max_threads, pool) : pool;
-  if (options_.memory_limit <= 0)
-    options_.memory_limit = int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+  account_ = options_.account;
+  if (!account_)
+    account_ = std::make_shared<MemoryAccount>(options_.memory_limit > 0 ? options_.memory_limit
+                                                                         : usable_memory());
 }
 
 Context::~Context() = default;
@@ -68,7 +71,10 @@ Status Context::set_input(size_t i, Value value) {
     Bindings alone;
     bind_symbols(type, value, what, alone);
     if (value.kind == Value::Kind::kTensor) value.tensor = value.tensor.aligned();
+    // A tensor's bools are looked at by every run.
+    if (value.kind == Value::Kind::kSequence) value = with_normal_bools(value);
     inputs_[i] = std::move(value);
+    plain_[i] = {};
     given_[i] = true;
   });
 }
@@ -78,7 +84,8 @@ void Context::reset() {
     if (int i = input_index(s.input); i >= 0) inputs_[size_t(i)] = {}, given_[size_t(i)] = false;
 }
 
-/// A state that nobody has set starts as zeros of the extents that the other inputs imply.
+/// A state that nobody has set starts as zeros of the extents that the other inputs imply. An
+/// extent that no other input tells starts at 0: a cache that is empty.
 void Context::prepare_states() {
   const Graph& graph = engine_->graph();
   for (const StatePair& s : graph.states) {
@@ -92,9 +99,8 @@ void Context::prepare_states() {
     Dims dims;
     for (const Dim& d : *type.shape)
       dims.push_back(d.eval([&](const std::string& symbol) -> int64_t {
-        require(known.count(symbol), "state '", s.input, "' has the extent '", symbol,
-                "', which no input tells: set it");
-        return known.at(symbol);
+        const auto at = known.find(symbol);
+        return at == known.end() ? 0 : at->second;
       }));
     inputs_[size_t(i)] = Tensor(type.dtype, dims);
   }
@@ -145,6 +151,7 @@ const LoadedPlan& Context::choose_plan() const {
 }
 
 Status Context::bind() {
+  const RunScope scope(account_, nullptr);
   return guarded([&] {
     check_inputs();
     if (active_ && active_->key == key_) return;
@@ -163,6 +170,9 @@ Status Context::bind() {
     auto fresh = std::unique_ptr<Cached>(new Cached{
         &plan, Binding(*engine_, plan, std::move(symbols), inputs_, options_.max_threads)});
     fresh->binding.key = key_;
+    if (verbosity() >= 1)
+      log(1, cat("bound new shapes: arena of ", fresh->binding.arena_bytes, " bytes, at least ",
+                 fresh->binding.arena_lower_bound, " needed"));
     cache_.insert(cache_.begin(), std::move(fresh));
     active_ = nullptr;
     if (cache_.size() > kCachedBindings) cache_.pop_back();
@@ -170,27 +180,29 @@ Status Context::bind() {
   });
 }
 
-void Context::charge(int64_t bytes) {
-  int64_t held = checked_add(arena_capacity_, scratch_capacity_);
-  for (int64_t o : output_capacity_) held = checked_add(held, o);
-  held = checked_add(held, dynamic_bytes_);
-  require(bytes <= options_.memory_limit && held <= options_.memory_limit - bytes,
-          "these shapes need more memory than the limit of ", options_.memory_limit, " bytes");
+/// Device memory, charged as long as it lives.
+std::shared_ptr<std::byte> Context::allocate(int64_t bytes) {
+  account_->expect_room(bytes);
+  auto memory = backends().front()->allocate(bytes);
+  account_->charge(bytes);
+  std::byte* data = memory.get();
+  return {data, [memory = std::move(memory), account = account_, bytes](std::byte*) mutable {
+            memory.reset();
+            account->release(bytes);
+          }};
 }
 
 /// Makes the first cached binding the active one, with memory for it.
 void Context::activate() {
   active_ = nullptr;
   Cached& cached = *cache_.front();
-  Backend& backend = *backends().front();
   if (cached.binding.arena_bytes > arena_capacity_) {
     arena_.reset();
     arena_capacity_ = 0;
-    charge(cached.binding.arena_bytes);
-    arena_ = backend.allocate(cached.binding.arena_bytes);
+    arena_ = allocate(cached.binding.arena_bytes);
     arena_capacity_ = cached.binding.arena_bytes;
   } else if (!arena_) {
-    arena_ = backend.allocate(0);
+    arena_ = allocate(0);
   }
   active_plan_ = cached.plan;
   const Layout& layout = active_plan_->layout;
@@ -218,10 +230,10 @@ void Context::refresh_outputs() {
     const int64_t bytes = byte_size(dtype, element_count(active_->values[size_t(v)].dims));
     if (output_memory_[o] && bytes <= output_capacity_[o]) continue;
     output_capacity_[o] = 0;
-    charge(bytes);
-    output_memory_[o] = backends().front()->allocate(bytes);
-    output_capacity_[o] = bytes;
     ++generation_;
+    output_memory_[o].reset();
+    output_memory_[o] = allocate(bytes);
+    output_capacity_[o] = bytes;
   }
   // Of all shapes: going back to one that is known must not allocate.
   for (auto& cached : cache_) point_outputs(*cached->plan, cached->binding);
@@ -240,6 +252,16 @@ void Context::point_outputs(const LoadedPlan& plan, Binding& binding) const {
       binding.outputs[o] = Tensor::view(dtype, binding.values[v].dims, output_memory_[o].get());
   }
   binding.outputs_generation = generation_;
+}
+
+/// Lets go of what the last run has made: its memory is for this one.
+void Context::forget_results() {
+  has_run_ = false;
+  for (Value& v : dynamic_)
+    if (v.has_value()) v = {};
+  for (auto& cached : cache_)
+    for (Value& v : cached->binding.outputs)
+      if (v.kind == Value::Kind::kSequence || v.tensor.owner()) v = {};
 }
 
 const Value& Context::output(size_t i) const {

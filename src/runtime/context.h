@@ -7,10 +7,20 @@
 //
 // Nothing here throws but constructors. After a first run on a combination of input shapes, `run`
 // on it does not allocate, unless a step runs on a reference kernel or its extents depend on data.
+//
+// The memory limit covers the arena, output buffers, scratch memory, states and every tensor that a
+// run makes, each charged before it is allocated. Not covered: the engine and its weights, inputs
+// and values that the caller made, what binding tactics to shapes takes (tables of a few KiB), the
+// characters of strings, and buffers within reference kernels that are no tensors (at most a few
+// times the size of the node's operands).
+//
+// Bools: any byte but 0 is true in an input; kernels get 0 and 1. A bool input with other bytes is
+// read through a copy, made anew at every run, because the caller may write to the data between.
 #pragma once
 
 #include <atomic>
 
+#include "base/run_scope.h"
 #include "runtime/binding.h"
 #include "runtime/status.h"
 
@@ -18,7 +28,8 @@ namespace vitrify {
 
 struct ContextOptions {
   int max_threads = 0;       ///< 0: all of the process's pool
-  int64_t memory_limit = 0;  ///< bytes that the context may hold; 0: the machine's memory
+  int64_t memory_limit = 0;  ///< bytes that the context may hold; 0: as many as the process may
+  std::shared_ptr<MemoryAccount> account = nullptr;  ///< charged instead of one with that limit
 };
 
 struct StepTiming {
@@ -27,8 +38,11 @@ struct StepTiming {
 };
 
 struct RunOptions {
-  const std::atomic<bool>* cancelled = nullptr;  ///< looked at between steps
-  std::vector<StepTiming>* timings = nullptr;    ///< filled with a row a step
+  /// Looked at between steps, between the parts that a step's kernel is divided into, and by
+  /// reference kernels of control flow at every iteration and node; not within any other reference
+  /// kernel. A cancelled run leaves states as they were, outputs undefined.
+  const std::atomic<bool>* cancelled = nullptr;
+  std::vector<StepTiming>* timings = nullptr;  ///< filled with a row a step
 };
 
 class Context {
@@ -53,7 +67,8 @@ class Context {
   Status run(const RunOptions& options = {});
   /// Output i of the last good run; valid until the next.
   const Value& output(size_t i) const;
-  /// Sets the states (Graph::states) back to zero.
+  /// Forgets the states (Graph::states), also those that were set as inputs: the next run starts
+  /// with zeros, and with no elements along an extent that no other input tells.
   void reset();
 
   /// Of the bound shapes; null before `bind`.
@@ -68,13 +83,16 @@ class Context {
   void activate();
   void refresh_outputs();
   void point_outputs(const LoadedPlan& plan, Binding& binding) const;
-  void charge(int64_t bytes);
+  std::shared_ptr<std::byte> allocate(int64_t bytes);
+  void forget_results();
+  void normalize_bools();
+  const Value& input(size_t i) const { return plain_[i].has_value() ? plain_[i] : inputs_[i]; }
   void run_all(const RunOptions& options);
-  void run_step(size_t s, const RunOptions& options);
-  void run_reference_step(size_t s, const RunOptions& options);
-  std::vector<Value> run_body(const Graph& body, std::vector<Value> inputs,
-                              const RunOptions& options);
-  void run_tactic_step(size_t s, const RunOptions& options);
+  void run_step(size_t s);
+  void log_step(size_t s, double milliseconds) const;
+  void run_reference_step(size_t s);
+  std::vector<Value> run_body(const Graph& body, std::vector<Value> inputs);
+  void run_tactic_step(size_t s);
   void take_dynamic(size_t s, std::span<Value> results);
   bool outputs_are_stale() const;
   void finish_outputs();
@@ -84,8 +102,10 @@ class Context {
 
   std::shared_ptr<const Engine> engine_;
   ContextOptions options_;
+  std::shared_ptr<MemoryAccount> account_;
   std::vector<Value> inputs_;
-  std::vector<bool> given_;  ///< per input: set by the caller, not a state
+  std::vector<Value> plain_;  ///< per input: the copy with normal bools that the run reads, if any
+  std::vector<bool> given_;   ///< per input: set by the caller, not a state
   std::vector<std::unique_ptr<Cached>> cache_;
   Binding* active_ = nullptr;
   const LoadedPlan* active_plan_ = nullptr;
@@ -98,7 +118,6 @@ class Context {
   std::vector<int32_t> input_of_node_;
   uint64_t generation_ = 1;
   std::vector<Value> dynamic_;  ///< per value
-  int64_t dynamic_bytes_ = 0;
   bool has_run_ = false;
   std::map<const Graph*, std::unique_ptr<Context>> bodies_;  ///< made when they first run
 };

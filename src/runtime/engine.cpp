@@ -4,6 +4,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "runtime/states.h"
 
 namespace vitrify {
 namespace {
@@ -116,6 +117,7 @@ std::shared_ptr<Engine> Engine::load(EngineParts parts, Bodies bodies) {
   auto engine = std::shared_ptr<Engine>(new Engine);
   engine->bodies_ = std::move(bodies);
   engine->graph_ = std::move(parts.graph);
+  check_states(engine->graph_);
   engine->owner_ = parts.owner;
   for (const auto& section : parts.sections) engine->weight_bytes_ += int64_t(section.size());
   engine->constants_.resize(engine->graph_.nodes.size());

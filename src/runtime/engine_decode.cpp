@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "ir/bools.h"
 #include "ops/table.h"
 #include "runtime/engine_file.h"
 #include "runtime/engine_generated.h"
@@ -167,7 +168,7 @@ class Decoder {
                 blob->offset() % kWeightAlignment == 0 &&
                 blob->offset() <= int64_t(section.size()) - bytes,
             "a constant lies outside of its section");
-    return Tensor::view(dtype, dims, section.data() + blob->offset(), file_);
+    return with_normal_bools(Tensor::view(dtype, dims, section.data() + blob->offset(), file_));
   }
 
   static ValueId value(const fb::ValueRef& v) { return {v.node(), v.output()}; }

@@ -3,6 +3,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/knobs.h"
 #include "runtime/engine_header.h"
 
 namespace vitrify {
@@ -65,8 +66,13 @@ std::shared_ptr<const Engine> load_engine(std::shared_ptr<const MappedFile> file
     check_features(header);
     const auto metadata = bytes.subspan(size_t(header.metadata_offset));
     require(digest(metadata) == header.metadata_digest, "the engine's metadata is damaged");
-    return Engine::create(decode_metadata(metadata.first(size_t(header.metadata_bytes)), file,
-                                          verify == Verify::kFull));
+    auto engine = Engine::create(decode_metadata(metadata.first(size_t(header.metadata_bytes)),
+                                                 file, verify == Verify::kFull));
+    log(1, cat("engine '", file->path(), "': ", bytes.size(), " bytes, ", engine->weight_bytes(),
+               " of weights, ", engine->plans().size(), " plans, ",
+               engine->plans()[0].plan.steps.size(), " steps in the first, ",
+               engine->reference_steps(), " on reference kernels"));
+    return engine;
   } catch (const Error& e) {
     throw Error(e.kind(), e.origin().empty() ? e.message() : e.what(), "'" + file->path() + "'");
   }

@@ -4,13 +4,13 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/knobs.h"
+#include "ir/bools.h"
 #include "ops/interpreter.h"
 #include "runtime/context.h"
 
 namespace vitrify {
 namespace {
-
-struct Cancelled {};
 
 std::string label(const Node& node) {
   return node.origins.empty() ? node.op.label() : node.origins.front();
@@ -34,20 +34,24 @@ void copy_to_dense(std::byte* to, const std::byte* from, const BoundValue& value
   }
 }
 
-int64_t held_bytes(const Value& value) {
-  if (value.kind == Value::Kind::kTensor) return int64_t(value.tensor.bytes());
-  int64_t total = 0;
-  if (value.sequence)
-    for (const Value& v : *value.sequence) total += held_bytes(v);
-  return total;
-}
-
 }  // namespace
 
+/// Copies the bool inputs that hold bytes other than 0 and 1.
+void Context::normalize_bools() {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const Tensor& t = inputs_[i].tensor;
+    if (t.dtype() != DType::kBool) continue;
+    plain_[i] = {};
+    if (!has_normal_bools(t)) plain_[i] = with_normal_bools(t);
+  }
+}
+
 Status Context::run(const RunOptions& options) {
+  forget_results();
   if (Status bound = bind(); !bound.ok) return bound;
+  RunScope scope(account_, options.cancelled);
   try {
-    has_run_ = false;
+    normalize_bools();
     run_all(options);
     has_run_ = true;
     return {};
@@ -65,40 +69,54 @@ void Context::run_all(const RunOptions& options) {
   if (dynamic || !layout.late_facts.back().empty())
     std::erase_if(active_->symbols,
                   [&](const auto& s) { return !layout.input_symbols.count(s.first); });
-  for (Value& v : dynamic_)
-    if (v.has_value()) v = {};
-  dynamic_bytes_ = 0;
   if (options.timings) options.timings->clear();
+  const bool tells = verbosity() >= 4;
   for (size_t g = 0; g < layout.segments.size(); ++g) {
     active_->write_late_facts(g);
     const size_t end = g + 1 < layout.segments.size() ? size_t(layout.segments[g + 1]) : steps;
     for (size_t s = size_t(layout.segments[g]); s < end; ++s) {
-      if (options.cancelled && options.cancelled->load(std::memory_order_relaxed))
-        throw Cancelled{};
+      check_cancelled();
       const auto start = std::chrono::steady_clock::now();
-      run_step(s, options);
-      if (!options.timings) continue;
+      run_step(s);
+      if (!options.timings && !tells) continue;
       const std::chrono::duration<double, std::milli> took =
           std::chrono::steady_clock::now() - start;
-      options.timings->push_back({int32_t(s), took.count()});
+      if (tells) log_step(s, took.count());
+      if (options.timings) options.timings->push_back({int32_t(s), took.count()});
     }
   }
+  check_cancelled();  // the last step may have left its work undone
   finish_outputs();
   if (!engine_->graph().states.empty()) keep_states();
 }
 
-void Context::run_step(size_t s, const RunOptions& options) {
+void Context::log_step(size_t s, double milliseconds) const {
+  const Step& step = active_plan_->plan.steps[s];
+  const Node& node = engine_->graph().nodes[size_t(step.node)];
+  std::string shapes;
+  for (size_t o = 0; o < node.types.size(); ++o) {
+    const int32_t v = active_plan_->layout.flat({step.node, int32_t(o)});
+    shapes += cat(o ? ", " : "", str(active_->values[size_t(v)].dims));
+  }
+  log(4, cat("step ", s, ": ", label(node), " (", node.op.name(), ") on ", step.tactic, " -> ",
+             shapes, " in ", milliseconds, " ms"));
+}
+
+void Context::run_step(size_t s) {
   const Layout& layout = active_plan_->layout;
   const Tactic* tactic = active_plan_->tactics[s];
-  if (layout.late[s] && tactic) active_->bind_late_step(s);
-  if (tactic)
-    run_tactic_step(s, options);
-  else
-    run_reference_step(s, options);
-  for (int32_t v : layout.release[s]) {
-    dynamic_bytes_ -= held_bytes(dynamic_[size_t(v)]);
-    dynamic_[size_t(v)] = {};
+  try {
+    if (layout.late[s] && tactic) active_->bind_late_step(s);
+    if (tactic)
+      run_tactic_step(s);
+    else
+      run_reference_step(s);
+  } catch (const Error& e) {
+    if (!e.origin().empty()) throw;
+    const int32_t n = active_plan_->plan.steps[s].node;
+    throw Error(e.kind(), e.message(), label(engine_->graph().nodes[size_t(n)]));
   }
+  for (int32_t v : layout.release[s]) dynamic_[size_t(v)] = {};
 }
 
 std::byte* Context::pointer(int32_t v) const {
@@ -114,7 +132,7 @@ std::byte* Context::pointer(int32_t v) const {
     case Storage::kConstant:
       return const_cast<std::byte*>(engine_->constant(id.node).raw()) + offset;
     case Storage::kInput:
-      return const_cast<std::byte*>(inputs_[size_t(input_of_node_[size_t(id.node)])].tensor.raw()) +
+      return const_cast<std::byte*>(input(size_t(input_of_node_[size_t(id.node)])).tensor.raw()) +
              offset;
     case Storage::kFact:
       return const_cast<std::byte*>(active_->facts[root].raw()) + offset;
@@ -133,7 +151,7 @@ Value Context::value_of(int32_t v) const {
       case Storage::kConstant:
         return engine_->constant(id.node);
       case Storage::kInput:
-        return inputs_[size_t(input_of_node_[size_t(id.node)])];
+        return input(size_t(input_of_node_[size_t(id.node)]));
       case Storage::kFact:
         return active_->facts[size_t(v)];
       case Storage::kDynamic:
@@ -146,7 +164,7 @@ Value Context::value_of(int32_t v) const {
   return Tensor::view(engine_->graph().type(id).dtype, bound.dims, pointer(v));
 }
 
-void Context::run_tactic_step(size_t s, const RunOptions& options) {
+void Context::run_tactic_step(size_t s) {
   const int32_t n = active_plan_->plan.steps[s].node;
   const Node& node = engine_->graph().nodes[size_t(n)];
   const Layout& layout = active_plan_->layout;
@@ -157,22 +175,22 @@ void Context::run_tactic_step(size_t s, const RunOptions& options) {
     const int32_t v = layout.flat({n, int32_t(o)});
     if (layout.storage[size_t(v)] == Storage::kDynamic) {
       dynamic_[size_t(v)] = Tensor(node.types[o].dtype, active_->values[size_t(v)].dims);
-      dynamic_bytes_ += held_bytes(dynamic_[size_t(v)]);
     }
     step.outputs[o].data = pointer(v);
   }
   std::byte* workspace = arena_.get() + step.workspace_offset;
   if (layout.late[s]) {
     if (step.workspace > scratch_capacity_) {
-      charge(step.workspace);
-      scratch_ = backends().front()->allocate(step.workspace);
+      scratch_capacity_ = 0;
+      scratch_.reset();
+      scratch_ = allocate(step.workspace);
       scratch_capacity_ = step.workspace;
     }
     workspace = scratch_.get();
   }
   const char* error = nullptr;
-  active_plan_->tactics[s]->run(step.state, {step.inputs, step.outputs, workspace,
-                                             options_.max_threads, options.cancelled, &error});
+  active_plan_->tactics[s]->run(
+      step.state, {step.inputs, step.outputs, workspace, options_.max_threads, &error});
   if (error) throw Error(ErrorKind::kUser, error, label(node));
 }
 
@@ -187,14 +205,17 @@ Value copy_of(const Value& value) {
 }
 }  // namespace
 
-std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> inputs,
-                                     const RunOptions& options) {
+std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> inputs) {
   const std::shared_ptr<const Engine> engine = engine_->body(body);
   if (!engine) return interpret_body(body, std::move(inputs));
   std::unique_ptr<Context>& context = bodies_[&body];
-  if (!context) context = std::make_unique<Context>(engine, options_);
+  if (!context) {
+    ContextOptions options = options_;
+    options.account = account_;
+    context = std::make_unique<Context>(engine, options);
+  }
   for (size_t i = 0; i < inputs.size(); ++i) context->set_input(i, std::move(inputs[i])).check();
-  const Status ran = context->run({options.cancelled, nullptr});
+  const Status ran = context->run();
   if (ran.cancelled) throw Cancelled{};
   ran.check();
   std::vector<Value> outputs;
@@ -202,19 +223,23 @@ std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> input
   return outputs;
 }
 
-void Context::run_reference_step(size_t s, const RunOptions& options) {
+void Context::run_reference_step(size_t s) {
   const int32_t n = active_plan_->plan.steps[s].node;
   const Node& node = engine_->graph().nodes[size_t(n)];
   const Layout& layout = active_plan_->layout;
   std::vector<Value> inputs, results(node.types.size());
   for (ValueId v : node.inputs) inputs.push_back(v.valid() ? value_of(layout.flat(v)) : Value());
-  for (size_t o = 0; o < results.size(); ++o)
-    if (const int32_t v = layout.flat({n, int32_t(o)});
-        layout.storage[size_t(v)] != Storage::kDynamic)
+  for (size_t o = 0; o < results.size(); ++o) {
+    const int32_t v = layout.flat({n, int32_t(o)});
+    Dims dims;
+    if (layout.storage[size_t(v)] != Storage::kDynamic)
       results[o] = value_of(v);
+    else if (active_->try_eval(node.types[o], dims))  // before the kernel's own buffers
+      account_->expect_room(byte_size(node.types[o].dtype, element_count(dims)));
+  }
   run_reference(node, inputs, results, active_->symbols,
                 [&](const Graph& body, std::vector<Value> values) {
-                  return run_body(body, std::move(values), options);
+                  return run_body(body, std::move(values));
                 });
   for (size_t o = 0; o < results.size(); ++o)
     bind_symbols(node.types[o], results[o], "the result of " + label(node), active_->symbols);
@@ -230,9 +255,7 @@ void Context::take_dynamic(size_t s, std::span<Value> results) {
     Value& result = results[o];
     if (layout.storage[size_t(v)] == Storage::kDynamic) {
       if (result.kind == Value::Kind::kTensor) active_->set_dims(v, result.tensor.dims());
-      dynamic_bytes_ += held_bytes(result);
       dynamic_[size_t(v)] = std::move(result);
-      charge(0);
       continue;
     }
     CHECK(result.kind == Value::Kind::kTensor && active_->values[size_t(v)].known);
@@ -280,21 +303,36 @@ void Context::finish_outputs() {
   }
 }
 
+/// All states or, when memory does not suffice, none.
 void Context::keep_states() {
   const Graph& graph = engine_->graph();
+  auto pair = [&](const StatePair& s) {
+    return std::pair{size_t(input_index(s.input)), size_t(output_index(s.output))};
+  };
+  auto fits = [&](size_t i, const Value& from) {  // the context's own buffer can take it
+    const Value& to = inputs_[i];
+    return !given_[i] && to.kind == Value::Kind::kTensor && from.kind == Value::Kind::kTensor &&
+           to.tensor.dims() == from.tensor.dims() && from.tensor.dtype() != DType::kString;
+  };
+  std::vector<std::pair<size_t, Value>> fresh;
   for (const StatePair& s : graph.states) {
-    const int i = input_index(s.input), o = output_index(s.output);
-    if (i < 0 || o < 0) continue;
-    const Value& from = active_->outputs[size_t(o)];
-    Value& to = inputs_[size_t(i)];
-    const bool same = !given_[size_t(i)] && to.kind == Value::Kind::kTensor &&
-                      from.kind == Value::Kind::kTensor && to.tensor.dims() == from.tensor.dims() &&
-                      from.tensor.dtype() != DType::kString;
-    if (!same)
-      to = copy_of(from);
-    else if (to.tensor.bytes())
-      std::memcpy(to.tensor.raw(), from.tensor.raw(), to.tensor.bytes());
-    given_[size_t(i)] = false;
+    const auto [i, o] = pair(s);
+    if (fits(i, active_->outputs[o])) continue;
+    try {
+      fresh.emplace_back(i, copy_of(active_->outputs[o]));
+    } catch (const Error& e) {
+      throw Error(e.kind(), e.message(), cat("state '", s.input, "'"));
+    }
+  }
+  for (const StatePair& s : graph.states) {
+    const auto [i, o] = pair(s);
+    const Value& from = active_->outputs[o];
+    if (fits(i, from) && from.tensor.bytes())
+      std::memcpy(inputs_[i].tensor.raw(), from.tensor.raw(), from.tensor.bytes());
+  }
+  for (auto& [i, value] : fresh) {
+    inputs_[i] = std::move(value);
+    given_[i] = false;
   }
 }
 

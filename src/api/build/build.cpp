@@ -97,6 +97,16 @@ vitrify_status vitrify_build_options_add_range(vitrify_build_options* options, c
   });
 }
 
+vitrify_status vitrify_build_options_add_state(vitrify_build_options* options, const char* input,
+                                               const char* output) {
+  return guard([&] {
+    need(options, "options"), need(input, "input"), need(output, "output");
+    for (const StatePair& s : options->options.states)
+      require(s.input != input, "the input '", input, "' is in two states");
+    options->options.states.push_back({input, output});
+  });
+}
+
 void vitrify_build_options_set_threads(vitrify_build_options* options, int32_t max_threads) {
   if (options) options->options.max_threads = max_threads;
 }

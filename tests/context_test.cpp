@@ -1,0 +1,229 @@
+// What a running context promises besides right answers: an end on request, a limit on memory,
+// bools of any byte.
+#include "runtime/context.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/run_scope.h"
+#include "base/thread_pool.h"
+#include "builder/builder.h"
+#include "compare.h"
+#include "onnx_writer.h"
+#include "ops/table.h"
+#include "runtime/engine_file.h"
+
+namespace vitrify {
+namespace {
+
+using namespace onnx::testing;  // NOLINT: a test
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::shared_ptr<const Engine> build(Graph graph) {
+  BuildOptions options;
+  options.timing = false;
+  return load_engine(build_graph(std::move(graph), options).engine);
+}
+
+/// Runs the context and sets the flag after `delay` seconds; the seconds from then on.
+double cancel_after(Context& context, double delay, Status& status) {
+  std::atomic<bool> cancelled = false;
+  Clock::time_point at;
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::duration<double>(delay));
+    at = Clock::now();
+    cancelled = true;
+  });
+  status = context.run({.cancelled = &cancelled});
+  other.join();
+  return seconds_since(at);
+}
+
+/// A loop without a trip count that goes on as long as its state's first element is below `end`.
+Graph loop_until_end(bool scans) {
+  std::vector<Message> nodes = {
+      node("Identity", {"v"}, {"w"}),
+      node("ReduceMax", {"v"}, {"most"}, {attribute("keepdims", int64_t{0})}),
+      node("Less", {"most", "end"}, {"go_on"})};
+  std::vector<Message> outputs = {value_info("go_on", tensor_type(DType::kBool, {})),
+                                  value_info("w", tensor_type(DType::kFloat32, {2}))};
+  if (scans) {
+    nodes.push_back(node("Identity", {"v"}, {"part"}));
+    outputs.push_back(value_info("part", tensor_type(DType::kFloat32, {2})));
+  }
+  const Message body = graph({nodes,
+                              {value_info("i", tensor_type(DType::kInt64, {})),
+                               value_info("c", tensor_type(DType::kBool, {})),
+                               value_info("v", tensor_type(DType::kFloat32, {2}))},
+                              outputs,
+                              {}});
+  std::vector<std::string> results = {"y"};
+  if (scans) results.push_back("parts");
+  GraphParts parts{
+      {node("Loop", {"", "start", "x"}, results, {graph_attribute("body", body)}, "", "the_loop")},
+      {value_info("start", tensor_type(DType::kBool, {})),
+       value_info("x", tensor_type(DType::kFloat32, {2})),
+       value_info("end", tensor_type(DType::kFloat32, {}))},
+      {value_info("y", tensor_type(DType::kFloat32, {2}))},
+      {}};
+  if (scans) parts.outputs.push_back(value_info("parts", tensor_type(DType::kFloat32, {"n", 2})));
+  return import_bytes(model(graph(parts)));
+}
+
+void set_loop_inputs(Context& context, float end) {
+  context.set_input(0, Tensor::of<uint8_t>(DType::kBool, {}, {1})).check();
+  context.set_input(1, Tensor::of<float>(DType::kFloat32, {2}, {1, 2})).check();
+  context.set_input(2, Tensor::scalar(end)).check();
+}
+
+TEST(Context, EndsAnEndlessLoop) {
+  Context context(build(loop_until_end(false)));
+  set_loop_inputs(context, 100);
+  Status status;
+  EXPECT_LT(cancel_after(context, 0.05, status), 1);
+  EXPECT_TRUE(status.cancelled);
+  EXPECT_FALSE(status.ok);
+  EXPECT_FALSE(context.output(0).has_value());
+  set_loop_inputs(context, 0);
+  context.run().check();
+  EXPECT_EQ(context.output(0).tensor.data<float>()[1], 2);
+}
+
+TEST(Context, StopsALoopThatFillsMemory) {
+  Context context(build(loop_until_end(true)), {.memory_limit = 1 << 20});
+  set_loop_inputs(context, 100);
+  const Status status = context.run();
+  EXPECT_FALSE(status.ok);
+  EXPECT_EQ(int(status.kind), int(ErrorKind::kUser));
+  EXPECT_NE(status.message.find("limit of 1048576"), std::string::npos) << status.message;
+  EXPECT_NE(status.origin.find("the_loop"), std::string::npos) << status.origin;
+  for (int i = 0; i < 3; ++i) {
+    set_loop_inputs(context, 0);
+    context.run().check();
+    EXPECT_EQ(context.output(1).tensor.dims(), (Dims{1, 2}));
+  }
+}
+
+TEST(Context, EndsABigStep) {
+  GraphBuilder b = make_builder();
+  const int64_t n = 3072;
+  const Type type = Type::tensor(DType::kFloat32, Shape{Dim(n), Dim(n)});
+  ValueId x = b.input("x", type);
+  b.output("y", b.add(MatMul{}, {x, b.input("w", type)}));
+  Context context(build(b.finish()));
+  context.set_input(0, Tensor(DType::kFloat32, {n, n})).check();
+  context.set_input(1, Tensor(DType::kFloat32, {n, n})).check();
+  context.run().check();
+  const auto start = Clock::now();
+  context.run().check();
+  const double whole = seconds_since(start);
+  Status status;
+  EXPECT_LT(cancel_after(context, whole / 10, status), whole / 2);
+  EXPECT_TRUE(status.cancelled);
+  context.run().check();
+  EXPECT_EQ(context.output(0).tensor.data<float>()[0], 0);
+}
+
+TEST(RunScope, EndsParallelLoops) {
+  for (int threads : {1, 2}) {
+    std::atomic<bool> cancelled = false;
+    std::atomic<int> calls = 0;
+    RunScope scope(nullptr, &cancelled);
+    parallel_for(1000, threads, [&](int64_t) {
+      if (++calls == 10) cancelled = true;
+    });
+    EXPECT_GE(calls, 10);
+    EXPECT_LE(calls, 10 + threads);
+    cancelled = false;  // what was left undone stays known
+    EXPECT_THROW(check_cancelled(), Cancelled);
+  }
+  EXPECT_NO_THROW(check_cancelled());
+}
+
+TEST(RunScope, ChargesTensorsAsLongAsTheyLive) {
+  auto account = std::make_shared<MemoryAccount>(1000);
+  Tensor kept;
+  {
+    RunScope scope(account, nullptr);
+    kept = Tensor(DType::kFloat32, {64});
+    EXPECT_EQ(account->held(), 256);
+    EXPECT_THROW(Tensor(DType::kFloat32, {200}), Error);
+    EXPECT_THROW(Tensor(DType::kString, {int64_t{1} << 40}), Error);
+    { Tensor strings(DType::kString, {2}); }
+    EXPECT_EQ(account->held(), 256);
+  }
+  Tensor free(DType::kFloat32, {1000});
+  EXPECT_EQ(account->held(), 256);
+  kept = {};
+  EXPECT_EQ(account->held(), 0);
+}
+
+/// Outputs: a and b, a == b, float(a), not a, a.
+Graph bools(bool constant) {
+  GraphBuilder b = make_builder();
+  const Type type = Type::tensor(DType::kBool, Shape{Dim(4)});
+  const Tensor odd = Tensor::of<uint8_t>(DType::kBool, {4}, {2, 0, 1, 255});
+  ValueId x = constant ? b.constant(odd) : b.input("a", type), y = b.input("b", type);
+  b.output("and", b.add(Binary{BinaryKind::kAnd}, {x, y}));
+  b.output("equal", b.add(Binary{BinaryKind::kEqual}, {x, y}));
+  b.output("cast", b.add(Cast{DType::kFloat32}, {x}));
+  b.output("not", b.add(Unary{UnaryKind::kNot}, {x}));
+  b.output("same", x);
+  return b.finish();
+}
+
+void expect_bools(const std::vector<Value>& got) {
+  using Bytes = std::vector<uint8_t>;
+  auto bytes = [&](size_t o) {
+    const uint8_t* data = got[o].tensor.data<uint8_t>();
+    return Bytes(data, data + 4);
+  };
+  EXPECT_EQ(bytes(0), (Bytes{1, 0, 0, 1}));
+  EXPECT_EQ(bytes(1), (Bytes{1, 0, 0, 1}));
+  EXPECT_EQ(difference(got[2].tensor, Tensor::of<float>(DType::kFloat32, {4}, {1, 0, 1, 1}), 0),
+            "");
+  EXPECT_EQ(bytes(3), (Bytes{0, 1, 0, 0}));
+  EXPECT_EQ(bytes(4), (Bytes{1, 0, 1, 1}));
+}
+
+TEST(Bools, AreNormalForKernels) {
+  std::vector<uint8_t> memory = {2, 0, 1, 255};
+  const Value x = Tensor::view(DType::kBool, {4}, memory.data());
+  const Value y = Tensor::of<uint8_t>(DType::kBool, {4}, {1, 7, 0, 3});
+  for (bool constant : {false, true}) {
+    SCOPED_TRACE(constant);
+    const Graph graph = bools(constant);
+    const std::vector<Value> inputs = constant ? std::vector{y} : std::vector{x, y};
+    expect_bools(interpret(graph, inputs));
+    Context context(build(graph));
+    for (size_t i = 0; i < inputs.size(); ++i) context.set_input(i, inputs[i]).check();
+    context.run().check();
+    std::vector<Value> got;
+    for (size_t o = 0; o < 5; ++o) got.push_back(context.output(o));
+    expect_bools(got);
+  }
+  EXPECT_EQ(memory, (std::vector<uint8_t>{2, 0, 1, 255}));  // the caller's: not written to
+}
+
+TEST(Bools, BoundInPlaceAreReadAnewByEveryRun) {
+  std::vector<uint8_t> memory = {1, 0, 1, 1};
+  Context context(build(bools(false)));
+  context.set_input(0, Tensor::view(DType::kBool, {4}, memory.data())).check();
+  context.set_input(1, Tensor::of<uint8_t>(DType::kBool, {4}, {1, 1, 0, 1})).check();
+  for (uint8_t truth : {1, 2, 1, 128}) {
+    memory[0] = truth, memory[3] = truth;
+    context.run().check();
+    std::vector<Value> got;
+    for (size_t o = 0; o < 5; ++o) got.push_back(context.output(o));
+    expect_bools(got);
+  }
+}
+
+}  // namespace
+}  // namespace vitrify
