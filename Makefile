@@ -52,8 +52,9 @@ test-tsan: $(PACKAGES_STAMP)
 	cmake --build --preset tsan -j $(JOBS) --target $(THREAD_TESTS)
 	ctest --test-dir build/tsan --output-on-failure -j $(JOBS) -R '^($(subst $(space),|,$(THREAD_TESTS)))$$'
 
-# The model check itself, on a stand-in with planted faults.
-test-tools: $(VENV_STAMP)
+# The command line from outside, and the model check itself, on a stand-in with planted faults.
+test-tools: build $(VENV_STAMP)
+	$(VENV_PYTHON) tools/cli_test.py --vitrify $(VITRIFY)
 	$(VENV_PYTHON) tools/zoo.py repvgg
 	$(VENV_PYTHON) tools/check_models_test.py
 

@@ -59,6 +59,17 @@ std::vector<char> unpack(std::span<const std::byte> packed, size_t count, int bi
   return out;
 }
 
+/// Throws for a value that a type of so few bits cannot hold.
+void check_range(const Npy& array, const NpyType& type, const std::string& path) {
+  const int low = type.kind == 'i' ? -(1 << (type.bits - 1)) : 0, high = low + (1 << type.bits) - 1;
+  for (char c : array.bytes) {
+    const int value = array.kind == 'i' ? int(int8_t(c)) : int(uint8_t(c));
+    if (value < low || value > high)
+      throw UsageError("'" + path + "' holds " + std::to_string(value) + ", the input takes " +
+                       std::to_string(low) + " to " + std::to_string(high));
+  }
+}
+
 std::string type_name(char kind, int64_t item_size) {
   return kind == 'U' ? "strings" : std::string(1, kind) + std::to_string(item_size);
 }
@@ -80,7 +91,10 @@ Value read_value(const std::string& path, vitrify_dtype dtype) {
     throw UsageError("'" + path + "' holds " + type_name(array.kind, array.item_size) +
                      ", the input takes " + type_name(type.kind, type.item_size));
   if (type.kind == 'U') return Value::strings(array.shape, array.strings);
-  if (type.bits < 8) array.bytes = pack(array.bytes, type.bits);
+  if (type.bits < 8) {
+    check_range(array, type, path);
+    array.bytes = pack(array.bytes, type.bits);
+  }
   return Value::tensor(dtype, array.shape, array.bytes.data());
 }
 

@@ -108,7 +108,9 @@ TEST(Bodies, RunOnFastTactics) {
   for (const auto& [graph, body] : engine->bodies())
     for (const Step& s : body->plans().front().plan.steps) {
       const Op& op = body->graph().nodes[size_t(s.node)].op;
-      if (op.is<Conv>()) ++convolutions, EXPECT_FALSE(s.is_reference());
+      if (!op.is<Conv>()) continue;
+      ++convolutions;
+      EXPECT_FALSE(s.is_reference());
     }
   EXPECT_EQ(convolutions, 2);
 }

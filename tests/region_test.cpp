@@ -315,7 +315,7 @@ hostile::Bytes nested(int levels, int times) {
   ValueId x = outer.input("x", Type::tensor(kF32, {2}));
   outer.output("y", outer.add(Region{std::make_shared<const Graph>(inner.finish())}, {x}));
   const Graph graph = outer.finish();
-  const auto file = EngineWriter().finish(graph, {{.steps = {{.node = 1}}}}, {}, {});
+  const auto file = EngineWriter().finish(graph, {{.steps = {{.node = 1}}}}, {}, {}, {});
   EngineHeader header = hostile::header_of({file->bytes().begin(), file->bytes().end()});
   hostile::Bytes bytes(file->bytes().begin(), file->bytes().begin() + header.metadata_offset);
   std::unique_ptr<fb::EngineT> engine(

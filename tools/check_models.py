@@ -5,7 +5,7 @@ usage: check_models.py [--vitrify FILE] [--zoo DIR] [--timing] [NAME...]
 One engine per model, built for its profile, runs all test shapes. Outputs agree when shape and type are the same, NaN
 and Inf stand in the same places, integers and strings are equal, and max|a-b| <= 1e-3 * max|b| in each output. The
 plan is judged too: no arithmetic step on a reference tactic, no transpose where channels-last must cancel them all,
-one convolution per RepVGG block. A build may take twice the model plus 300 MB of memory. Closes with "N passed, N
+one convolution per RepVGG block, an arena within 2 % of its lower bound. A build may take twice the model plus 300 MB of memory. Closes with "N passed, N
 failed"; exit 1 when one failed.
 """
 
@@ -24,6 +24,7 @@ from samples import sample_inputs
 from zoo import MODELS, ZOO, runner, session
 
 TOLERANCE = 1e-3
+ARENA_EXCESS = 1.02  # the planned arena may exceed its lower bound by so much
 MEMORY_ALLOWANCE = 300e6  # a build may take this and twice the model at its peak
 # Steps that must run on a kernel of their own: convolution, matrix product, pool, norm, softmax, pointwise.
 FAST_OPS = {"conv", "conv_transpose", "matmul", "pool", "normalize", "lrn", "softmax", "pointwise", "unary", "binary",
@@ -149,12 +150,22 @@ def check_model(options, name, folder, table):
         check_shape(options, name, engine, expected, sample_inputs(spec, shapes, seed), folder, table)
 
 
+def arena_problems(options, engine, inputs):
+    """What is wrong with the memory planned for these shapes, workspaces included."""
+    shapes = {name: x.shape for name, x in inputs.items()}
+    found = vitrify_cli.bench(options.vitrify, engine, shapes, "--iterations", 1, "--warmup", 0)
+    planned, least = found["arena_bytes"], found["arena_lower_bound_bytes"]
+    return [f"arena of {planned} bytes, lower bound {least}"] if planned > ARENA_EXCESS * least else []
+
+
 def check_shape(options, name, engine, expected, inputs, folder, table):
     theirs = expected(inputs)
     ours, problems, seconds = attempt(vitrify_cli.run, options.vitrify, engine, inputs, folder)
     worst = 0.0
     if ours is not None:
         problems, worst = compare_outputs(ours, theirs)
+    planned, failures, _ = attempt(arena_problems, options, engine, inputs)
+    problems += planned or failures
     label = " ".join(sorted({vitrify_cli.shape_text(x.shape) for x in inputs.values()}))
     table.row(name, label, problems, f"{worst:.0e}", seconds)
 

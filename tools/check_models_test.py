@@ -33,6 +33,8 @@ elif words[0] == "inspect":
     steps += [dict(name="t", op="transpose", tactic="cpu.transpose", origin=["t"])] * (fault == "transpose")
     steps += [dict(name="p", op="pointwise", tactic="reference", origin=["p"])] * (fault == "reference")
     print(json.dumps(dict(steps=steps)))
+elif words[0] == "bench":
+    print(json.dumps(dict(arena_bytes=1000, arena_lower_bound_bytes=900 if fault == "arena" else 990)))
 elif words[0] == "run":
     session = ort.InferenceSession(words[1], providers=["CPUExecutionProvider"])
     inputs = {{n: np.load(f) for n, f in (x.split("=", 1) for x in values["--input"])}}
@@ -53,7 +55,7 @@ elif words[0] == "run":
     print("{{}}")
 '''
 FAULTS = ("build", "inspect", "run", "conv", "transpose", "reference", "ignore", "missing", "type", "value", "nan",
-          "shape", "memory")
+          "shape", "memory", "arena")
 
 
 def check(binary, zoo, fault):

@@ -94,8 +94,7 @@ struct Bench::Entry {
 
   double run(int max_threads) {
     const auto start = std::chrono::steady_clock::now();
-    tactic->run(state,
-                {in_operands, out_operands, memory.back().data(), max_threads, nullptr, &error});
+    tactic->run(state, {in_operands, out_operands, memory.back().data(), max_threads, &error});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     return took.count();
   }

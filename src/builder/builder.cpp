@@ -122,9 +122,30 @@ std::vector<std::string> needed_features(std::vector<Plan> plans,
   return {needed.begin(), needed.end()};
 }
 
-/// Decides on aliases, and packs the weights of the steps that are left.
-void pack_weights(const Graph& graph, Plan& plan, WeightStore& store) {
+std::string describe(const Alias& alias) {
+  switch (alias.kind) {
+    case Alias::Kind::kView:
+      return "a view of its input";
+    case Alias::Kind::kInPlace:
+      return cat("written over input ", alias.input);
+    case Alias::Kind::kConcat:
+      return "written where a concat wants it";
+  }
+  return "";
+}
+
+/// Decides on aliases, drops the choices of steps that vanish with them, and packs the weights of
+/// the steps that are left.
+void pack_weights(const Graph& graph, Plan& plan, std::vector<Choice>& choices, Trace& trace,
+                  WeightStore& store) {
   add_aliases(graph, plan);
+  for (const Alias& a : plan.aliases) {
+    const Node& node = graph.node(a.value);
+    trace.push_back({"add_aliases", describe(a), node.origins, node.op.label()});
+  }
+  std::set<int32_t> steps;
+  for (const Step& step : plan.steps) steps.insert(step.node);
+  std::erase_if(choices, [&](const Choice& c) { return !steps.count(c.node); });
   for (Step& step : plan.steps)
     if (!step.is_reference())
       step.packed = store.pack(graph, step.node, *find_tactic(step.tactic), step.config);
@@ -167,15 +188,21 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   options.output.empty() ? writer.emplace() : writer.emplace(options.output);
   writer->begin_section("packed");
   WeightStore store(*writer);
-  size_t packed = 0;
-  for (BodyPlan& body : bodies) pack_weights(*body.graph, body.plan, store);
-  for (Plan& plan : plans) {
-    tell(options, "packing weights", 0.8 + 0.1 * double(packed++) / double(plans.size()));
-    pack_weights(graph, plan, store);
+  for (size_t i = 0; i < bodies.size(); ++i)
+    pack_weights(*bodies[i].graph, bodies[i].plan, report.body_choices[i], report.decisions, store);
+  for (size_t i = 0; i < plans.size(); ++i) {
+    tell(options, "packing weights", 0.8 + 0.1 * double(i) / double(plans.size()));
+    pack_weights(graph, plans[i], report.choices[i], report.decisions, store);
   }
   writer->end_section();
   tell(options, "writing", 0.9);
   const std::vector<StoredConstant> constants = store_constants(graph, plans, *writer);
+  for (const StoredConstant& c : constants)
+    if (c.stripped)
+      report.decisions.push_back({"store_constants",
+                                  "only packed weights are kept",
+                                  {c.data->name},
+                                  c.data->tensor.type().str()});
   BuildResult result;
   result.engine = writer->finish(graph, plans, bodies, constants, needed_features(plans, bodies));
   report.stages.emplace_back("write", milliseconds_since(mark));

@@ -149,6 +149,19 @@ Type input_type(Scope& scope, const ValueInfo& input, const Type* given) {
 
 }  // namespace
 
+namespace {
+/// Refuses an input that no machine can hold, as far as its extents are known.
+void check_size(const Type& type, std::string_view name) {
+  constexpr double kAddressable = 0x1p47;  // bytes of a process
+  if (!type.is_tensor() || !type.has_rank()) return;
+  double bytes = bit_width(type.dtype) / 8.0;
+  for (const Dim& d : *type.shape)
+    if (d.is_constant()) bytes *= double(d.value());
+  require(bytes <= kAddressable, "input '", name, "' is ", type.str(), ": ", bytes,
+          " bytes are more than a machine can address; mend its shape");
+}
+}  // namespace
+
 void import_graph(Scope& scope, const Graph& graph, const std::vector<Type>& types,
                   const std::vector<ValueId>* bound) {
   import_initializers(scope, graph);
@@ -169,6 +182,7 @@ void import_graph(Scope& scope, const Graph& graph, const std::vector<Type>& typ
       continue;
     }
     Type type = input_type(scope, input, index < types.size() ? &types[index] : nullptr);
+    check_size(type, input.name);
     ++index;
     scope.bind(input.name, {scope.builder().input(std::string(input.name), std::move(type))});
   }

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/error.h"
+#include "base/knobs.h"
+#include "passes/tell_the_rest.h"
+
 namespace vitrify {
 
 namespace {
@@ -29,19 +33,49 @@ constexpr PassRow kPasses[] = {
     {"fuse_regions", fuse_regions, "runs a convolution and the pool that reads it as one step"},
     {"fuse_pointwise", fuse_pointwise, "runs chains of pointwise ops as one loop"},
 };
+
+std::string list_passes() {
+  std::string names;
+  for (const PassRow& row : kPasses) names += cat(names.empty() ? "" : ", ", row.name);
+  return names;
+}
+
+/// With what the environment switches off. Throws a user error on names that nothing has.
+PipelineOptions with_knobs(PipelineOptions options) {
+  for (auto& name : knob_list(Knob::kDisablePasses)) options.disabled_passes.push_back(name);
+  for (auto& name : knob_list(Knob::kDisableRules)) options.disabled_rules.push_back(name);
+  for (const std::string& name : options.disabled_passes)
+    require(std::ranges::any_of(kPasses, [&](const PassRow& row) { return row.name == name; }),
+            "there is no pass '", name, "' to leave out: the passes are ", list_passes());
+  for (const std::string& name : options.disabled_rules) {
+    bool known = false;
+    for (auto rules : {simplify_rules(), activation_rules(), norm_rules(), affine_rules(),
+                       sibling_rules(), attention_rules()})
+      for (const Rule& rule : rules) known |= is_named(rule, name);
+    require(known, "there is no rule '", name,
+            "' to leave out: rules are named as `vitrify build --explain` names them");
+  }
+  return options;
+}
 }  // namespace
 
 std::span<const PassRow> pass_table() { return kPasses; }
 
-Graph run_pipeline(Graph graph, const PipelineOptions& options) {
+Graph run_pipeline(Graph graph, const PipelineOptions& given) {
+  const PipelineOptions options = with_knobs(given);
+  if (options.trace) tell_imported(graph, {"imported", options.trace, {}, 0});
   if (options.after) options.after("imported", graph, 0);
   if (!options.enabled) return graph;
   for (const PassRow& row : kPasses) {
     const auto& off = options.disabled_passes;
     if (std::find(off.begin(), off.end(), row.name) != off.end()) continue;
+    const PassContext context{std::string(row.name), options.trace, options.disabled_rules,
+                              options.fold_budget};
+    const size_t told = options.trace ? options.trace->size() : 0;
     auto start = std::chrono::steady_clock::now();
-    graph = row.run(
-        graph, {std::string(row.name), options.trace, options.disabled_rules, options.fold_budget});
+    Graph after = row.run(graph, context);
+    if (options.trace) tell_the_rest(graph, after, told, context);
+    graph = std::move(after);
     std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
     if (options.after) options.after(row.name, graph, elapsed.count());
   }

@@ -132,14 +132,11 @@ Graph rewrite_counted(const Graph& graph, const CountedVisit& visit) {
                        });
 }
 
-namespace {
-/// A rule may be named in full or by what stands before " -> ".
-bool disabled(std::string_view rule, const std::vector<std::string>& names) {
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-    return rule == name || rule.substr(0, rule.find(" -> ")) == name;
-  });
+bool is_named(const Rule& rule, std::string_view name) {
+  return rule.name == name || rule.name.substr(0, rule.name.find(" -> ")) == name;
 }
 
+namespace {
 /// Consumers made inside a replacement count as uses of what they read.
 void count_new_nodes(const GraphBuilder& builder, size_t first, UseCounts& uses) {
   for (size_t n = first; n < builder.graph().nodes.size(); ++n)
@@ -184,7 +181,9 @@ Graph apply_rules(const Graph& graph, std::span<const Rule> rules, const PassCon
                   int rounds) {
   std::vector<const Rule*> enabled;
   for (const Rule& r : rules)
-    if (!disabled(r.name, context.disabled_rules)) enabled.push_back(&r);
+    if (std::ranges::none_of(context.disabled_rules,
+                             [&](const std::string& name) { return is_named(r, name); }))
+      enabled.push_back(&r);
   Graph current = graph;
   for (int round = 0; round < rounds; ++round) {
     bool changed = false;

@@ -105,6 +105,9 @@ struct Rule {
   Sampler sampler = {};
 };
 
+/// True for the rule's name and for its left-hand side.
+bool is_named(const Rule& rule, std::string_view name);
+
 /// A match under way or made: values by name, and the builder to write the right-hand side with.
 class Match {
  public:

@@ -65,10 +65,9 @@ Status Context::run(const RunOptions& options) {
 void Context::run_all(const RunOptions& options) {
   const Layout& layout = active_plan_->layout;
   const size_t steps = active_plan_->plan.steps.size();
-  const bool dynamic = layout.segments.size() > 1 && layout.segments[1] != int32_t(steps);
-  if (dynamic || !layout.late_facts.back().empty())
-    std::erase_if(active_->symbols,
-                  [&](const auto& s) { return !layout.input_symbols.count(s.first); });
+  // What the last run has told of its data.
+  std::erase_if(active_->symbols,
+                [&](const auto& s) { return !layout.input_symbols.count(s.first); });
   if (options.timings) options.timings->clear();
   const bool tells = verbosity() >= 4;
   for (size_t g = 0; g < layout.segments.size(); ++g) {

@@ -26,7 +26,12 @@ Isa detect() {
 
 Isa wanted_isa() {
   const std::string_view word = knob(Knob::kMaxIsa);
-  return word == "all" ? machine_isa() : std::min(parse_isa(word), machine_isa());
+  if (word == "all") return machine_isa();
+  try {
+    return std::min(parse_isa(word), machine_isa());
+  } catch (const Error& e) {
+    throw Error(e.kind(), e.message(), "VITRIFY_MAX_ISA");
+  }
 }
 
 std::atomic<Isa>& limit() {

@@ -1,0 +1,407 @@
+"""Tests the command line's contract from outside: .npy files of every type, large models, bad input, profiles, knobs.
+
+usage: cli_test.py [--vitrify FILE]. Closes with "N passed, N failed"; exit 1 when one failed.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto as T
+from onnx import helper as h
+
+import vitrify_cli
+
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+class Bench:
+    """A folder to work in, and the command."""
+
+    def __init__(self, binary, folder):
+        self.binary, self.folder = binary, folder
+
+    def at(self, name):
+        return self.folder / name
+
+    def call(self, *words, env=None):
+        return subprocess.run([str(self.binary), *map(str, words)], capture_output=True, text=True, cwd=self.folder,
+                              env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, timeout=300)
+
+    def good(self, *words, env=None):
+        done = self.call(*words, env=env)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done
+
+    def refuses(self, part, *words, env=None):
+        done = self.call(*words, env=env)
+        assert done.returncode == 1, f"{words}: exit {done.returncode}: {done.stderr}"
+        assert part in done.stderr, f"{words}: '{part}' is not in: {done.stderr}"
+        assert not done.stdout, f"{words}: {done.stdout}"
+
+    def save(self, name, nodes, inputs, outputs, weights=(), opset=21, check=True):
+        graph = h.make_graph(nodes, "g", inputs, outputs, list(weights))
+        model = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)], ir_version=10)
+        if check:
+            onnx.checker.check_model(model)
+        onnx.save(model, self.at(name))
+        return name
+
+    def run(self, model, inputs, outputs):
+        """Arrays by name through .npy files."""
+        flags = []
+        for i, (name, array) in enumerate(inputs.items()):
+            np.save(self.at(f"in{i}.npy"), array)
+            flags += ["--input", f"{name}=in{i}.npy"]
+        self.good("run", model, *flags, "--output-dir", "out")
+        return [np.load(self.at("out") / f"{vitrify_cli.file_stem(name)}.npy") for name in outputs]
+
+
+def value(name, dtype, shape):
+    return h.make_tensor_value_info(name, dtype, shape)
+
+
+def identity(b, dtype, shape, name="id.onnx", opset=21):
+    node = h.make_node("Reshape", ["x", "s"], ["y"])
+    return b.save(name, [node], [value("x", dtype, shape)], [value("y", dtype, ["n"])],
+                  [h.make_tensor("s", T.INT64, [1], [-1])], opset)
+
+
+@test
+def arrays_of_every_type_go_in_and_out(b):
+    cases = {T.FLOAT: np.float32, T.DOUBLE: np.float64, T.FLOAT16: np.float16, T.BFLOAT16: np.uint16, T.BOOL: np.bool_,
+             T.FLOAT8E4M3FN: np.uint8, T.INT64: np.int64, T.INT32: np.int32, T.INT16: np.int16, T.INT8: np.int8,
+             T.UINT64: np.uint64, T.UINT32: np.uint32, T.UINT16: np.uint16, T.UINT8: np.uint8}
+    for dtype, numpy_type in cases.items():
+        for shape in ([2, 3], [0, 3]):
+            x = np.arange(np.prod(shape)).reshape(shape).astype(numpy_type)
+            (y,) = b.run(identity(b, dtype, shape), {"x": x}, ["y"])
+            assert y.dtype == x.dtype and np.array_equal(y, x.reshape(-1)), (dtype, x, y)
+
+
+@test
+def four_bit_integers_are_one_value_a_byte(b):
+    for dtype, numpy_type, low, high in ((T.INT4, np.int8, -8, 7), (T.UINT4, np.uint8, 0, 15)):
+        x = np.array([low, high, 3, 1, 0], numpy_type)
+        (y,) = b.run(identity(b, dtype, [5]), {"x": x}, ["y"])
+        assert y.dtype == x.dtype and np.array_equal(y, x), y
+        np.save(b.at("big.npy"), np.array([0, 0, high + 1, 0, 0], numpy_type))
+        b.refuses(str(high + 1), "run", "id.onnx", "--input", "x=big.npy")
+
+
+@test
+def strings_are_unicode_arrays(b):
+    x = np.array([["grün", ""], ["a b", "日本"]])
+    (y,) = b.run(identity(b, T.STRING, [2, 2]), {"x": x}, ["y"])
+    assert y.dtype.kind == "U" and list(y) == ["grün", "", "a b", "日本"], y
+
+
+@test
+def orders_of_axes_and_bytes(b):
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    identity(b, T.FLOAT, [2, 3])
+    for array in (np.asfortranarray(x), x.astype(">f4")):
+        np.save(b.at("odd.npy"), array)
+        done = b.call("run", "id.onnx", "--input", "x=odd.npy", "--output-dir", "out")
+        if done.returncode:  # refused with a reason, or read right
+            assert done.returncode == 1 and "odd.npy" in done.stderr, done.stderr
+        else:
+            assert np.array_equal(np.load(b.at("out/y.npy")), x.reshape(-1))
+
+
+@test
+def file_names_of_outputs(b):
+    nodes = [h.make_node("Relu", ["x"], ["a/b:c"]), h.make_node("Neg", ["x"], ["ä.b-c_1"])]
+    b.save("names.onnx", nodes, [value("x", T.FLOAT, [2])], [value(n, T.FLOAT, [2]) for n in ("a/b:c", "ä.b-c_1")])
+    b.run("names.onnx", {"x": np.ones(2, np.float32)}, ["a/b:c"])
+    assert b.at("out/a_b_c.npy").exists() and b.at("out/__.b-c_1.npy").exists(), os.listdir(b.at("out"))
+    nodes = [h.make_node("Relu", ["x"], ["a/b"]), h.make_node("Neg", ["x"], ["a:b"])]
+    b.save("same.onnx", nodes, [value("x", T.FLOAT, [2])], [value(n, T.FLOAT, [2]) for n in ("a/b", "a:b")])
+    b.refuses("a_b.npy", "run", "same.onnx", "--output-dir", "out2")
+    assert not b.at("out2").exists()
+
+
+@test
+def models_above_two_gigabytes(b):
+    rows, columns = 1_200_000, 512  # a table of 2.4 GB, of which three rows are not zero
+    size, last = rows * columns * 4, 4096 + (rows - 1) * columns * 4
+    with open(b.at("weights.bin"), "wb") as file:
+        file.truncate(4096 + size + 4096)
+        for row in (0, 700_000, rows - 1):
+            file.seek(4096 + row * columns * 4)
+            file.write(np.full(columns, row + 1, np.float32).tobytes())
+        file.seek(4096 + size)
+        file.write(np.arange(4, dtype=np.float32).tobytes())
+    assert last > 2**31 and os.stat(b.at("weights.bin")).st_blocks * 512 < 2**20
+
+    def external(name, dims, offset, length):
+        t = T(name=name, data_type=T.FLOAT, dims=dims, data_location=T.EXTERNAL)
+        for key, text in (("location", "weights.bin"), ("offset", str(offset)), ("length", str(length))):
+            t.external_data.add(key=key, value=text)
+        return t
+
+    nodes = [h.make_node("Gather", ["table", "rows"], ["picked"]), h.make_node("ReduceMean", ["picked", "axes"], ["m"]),
+             h.make_node("Add", ["m", "tail"], ["y"])]
+    b.save("large.onnx", nodes, [value("rows", T.INT64, [4])], [value("y", T.FLOAT, [4, 4])],
+           [external("table", [rows, columns], 4096, size), external("tail", [4], 4096 + size, 16),
+            h.make_tensor("axes", T.INT64, [1], [1])], check=False)
+    (y,) = b.run("large.onnx", {"rows": np.array([0, 5, 700_000, rows - 1])}, ["y"])
+    want = np.array([[1], [0], [700_001], [rows]], np.float32) + np.arange(4, dtype=np.float32)
+    assert np.array_equal(y, want), y
+
+
+def small(b, name="m.onnx"):
+    weights = [h.make_tensor("w", T.FLOAT, [3, 4], np.arange(12, dtype=np.float32))]
+    return b.save(name, [h.make_node("MatMul", ["x", "w"], ["h"], name="product"), h.make_node("Relu", ["h"], ["y"])],
+                  [value("x", T.FLOAT, ["n", 3])], [value("y", T.FLOAT, ["n", 4])], weights)
+
+
+def nested_model(levels):
+    """A model of Ifs inside of each other, deeper than protobuf itself would write: made of raw bytes."""
+
+    def field(number, data):
+        size, length = len(data), b""
+        while size > 127:
+            length, size = length + bytes([size & 127 | 128]), size >> 7
+        return bytes([number << 3 | 2]) + length + bytes([size]) + data
+
+    graph = h.make_graph([h.make_node("Relu", ["x"], ["z"])], "g", [], [value("z", T.FLOAT, [1])]).SerializeToString()
+    tail = h.make_graph([], "g", [], [value("z", T.FLOAT, [1])]).SerializeToString()
+    head = h.make_node("If", ["c"], ["z"]).SerializeToString()
+    for _ in range(levels):  # NodeProto.attribute = 5; AttributeProto.name = 1, g = 6, type = 20
+        branches = [field(5, field(1, name) + field(6, graph) + b"\xa0\x01\x05") for name in (b"then_branch",)]
+        graph = field(1, head + b"".join(branches)) + tail
+    inputs = h.make_graph([], "g", [value("x", T.FLOAT, [1]), value("c", T.BOOL, [])], []).SerializeToString()
+    model = h.make_model(h.make_graph([], "g", [], []), opset_imports=[h.make_opsetid("", 21)])
+    model.ClearField("graph")
+    return model.SerializeToString() + field(7, graph + inputs)
+
+
+@test
+def bad_models(b):
+    small(b)
+    data = b.at("m.onnx").read_bytes()
+    b.at("empty.onnx").write_bytes(b"")
+    b.at("cut.onnx").write_bytes(data[:-20])
+    b.at("noise.onnx").write_bytes(bytes(range(256)) * 8)
+    cycle = [h.make_node("Relu", ["b"], ["a"], name="first"), h.make_node("Neg", ["a"], ["b"], name="second")]
+    b.save("cycle.onnx", cycle, [], [value("a", T.FLOAT, [1])], check=False)
+    mixed = [h.make_node("Add", ["x", "i"], ["y"], name="mixed")]
+    b.save("types.onnx", mixed, [value("x", T.FLOAT, [1]), value("i", T.INT64, [1])], [value("y", T.FLOAT, [1])],
+           check=False)
+    lost = T(name="lost", data_type=T.FLOAT, dims=[2], data_location=T.EXTERNAL)
+    lost.external_data.add(key="location", value="nowhere.bin")
+    b.save("lost.onnx", [h.make_node("Add", ["x", "lost"], ["y"])], [value("x", T.FLOAT, [2])],
+           [value("y", T.FLOAT, [2])], [lost], check=False)
+    for name, dims in (("huge", [10**9, 10**9, 10]), ("wide", [2**40, 2**40]), ("negative", [-5, 2])):
+        b.save(f"{name}.onnx", [h.make_node("Relu", ["x"], ["y"])], [value("x", T.FLOAT, dims)],
+               [value("y", T.FLOAT, None)], check=False)
+    big = T(name="big", data_type=T.FLOAT, dims=[10**9, 10**9], raw_data=b"\0\0\0\0")
+    b.save("initializer.onnx", [h.make_node("Relu", ["big"], ["y"])], [], [value("y", T.FLOAT, None)], [big],
+           check=False)
+    b.at("deep.onnx").write_bytes(nested_model(300))
+    b.at("kept.engine").write_text("what was there")
+    for part, name in (("empty", "empty.onnx"), ("cut.onnx", "cut.onnx"), ("noise.onnx", "noise.onnx"),
+                       ("topological order", "cycle.onnx"), ("mixed", "types.onnx"), ("nowhere.bin", "lost.onnx"),
+                       ("'x'", "huge.onnx"), ("'x'", "wide.onnx"), ("'x'", "negative.onnx"),
+                       ("big", "initializer.onnx"), ("nested", "deep.onnx"), ("absent.onnx", "absent.onnx")):
+        b.refuses(part, "build", name, "-o", "kept.engine")
+        assert b.at("kept.engine").read_text() == "what was there", name
+    assert not [f for f in os.listdir(b.folder) if f.startswith("kept.engine.")]
+
+
+@test
+def bad_runs(b):
+    small(b)
+    b.good("build", "m.onnx", "-o", "m.engine", "--profile", "x=1x3:2x3:4x3")
+    for name, array in (("good", np.ones((2, 3), np.float32)), ("type", np.ones((2, 3))),
+                        ("rank", np.ones(3, np.float32)), ("inner", np.ones((2, 5), np.float32)),
+                        ("many", np.ones((9, 3), np.float32))):
+        np.save(b.at(f"{name}.npy"), array)
+    b.good("run", "m.engine", "--input", "x=good.npy")
+    for part, words in (("z", ["--input", "z=good.npy"]), ("type.npy", ["--input", "x=type.npy"]),
+                        ("rank", ["--input", "x=rank.npy"]), ("'x'", ["--input", "x=inner.npy"]),
+                        ("profile", ["--input", "x=many.npy"]), ("absent.npy", ["--input", "x=absent.npy"]),
+                        ("'x'", [])):
+        b.refuses(part, "run", "m.engine", *words)
+
+
+@test
+def outputs_destroy_nothing(b):
+    small(b)
+    before = b.at("m.onnx").read_bytes()
+    b.refuses("overwrite", "build", "m.onnx", "-o", "m.onnx")
+    b.refuses("overwrite", "build", "m.onnx", "-o", "e", "--explain", "m.onnx")
+    b.refuses("overwrite", "build", "m.onnx", "-o", "e", "--explain", "./e")
+    b.refuses("no file", "build", "m.onnx", "-o", "/dev/null")
+    b.refuses("empty", "build", "m.onnx", "-o", "")
+    b.refuses("nowhere", "build", "m.onnx", "-o", "e", "--explain", "/nowhere/e.json")
+    assert b.at("m.onnx").read_bytes() == before and not b.at("e").exists()
+    assert Path("/dev/null").is_char_device()
+    b.at("real").mkdir()
+    b.at("real/e.engine").write_text("old")
+    b.at("link.engine").symlink_to("real/e.engine")
+    b.good("build", "m.onnx", "-o", "link.engine")
+    assert b.at("link.engine").is_symlink() and b.at("real/e.engine").stat().st_size > 4096
+
+
+@test
+def interrupted_builds_leave_nothing(b):
+    nodes, last = [], "x"
+    rng = np.random.default_rng(0)
+    weights = []
+    for i in range(150):
+        weights.append(h.make_tensor(f"w{i}", T.FLOAT, [256, 256, 3, 3], rng.random(256 * 256 * 9, np.float32).tobytes(),
+                                     raw=True))
+        nodes.append(h.make_node("Conv", [last, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
+        last = f"c{i}"
+    b.save("slow.onnx", nodes, [value("x", T.FLOAT, [1, 256, 20 , 20])], [value(last, T.FLOAT, None)], weights, check=False)
+    for seconds in (0.5, 1.5, 3):
+        build = subprocess.Popen([str(b.binary), "build", "slow.onnx", "-o", "slow.engine"], cwd=b.folder,
+                                 stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        build.send_signal(signal.SIGINT)
+        build.wait(60)
+        left = [f for f in os.listdir(b.folder) if f.startswith("slow.engine.")]
+        assert not left, left
+
+
+@test
+def several_profiles(b):
+    product = h.make_node("MatMul", ["a", "b"], ["y"])
+    b.save("two.onnx", [product], [value("a", T.FLOAT, ["m", "k"]), value("b", T.FLOAT, ["k", "n"])],
+           [value("y", T.FLOAT, ["m", "n"])])
+    b.good("build", "two.onnx", "-o", "two.engine", "--profile", "a=1x4:2x4:2x4", "--profile", "b=4x1:4x2:4x2",
+           "--profile", "a=8x4:8x4:16x4", "--profile", "b=4x8:4x8:4x16")
+    profiles = json.loads(b.good("inspect", "two.engine", "--json").stdout)["profiles"]
+    assert len(profiles) == 2, profiles
+    for m, n in ((1, 2), (8, 16), (16, 8)):
+        x, w = np.random.rand(m, 4).astype(np.float32), np.random.rand(4, n).astype(np.float32)
+        (y,) = b.run("two.engine", {"a": x, "b": w}, ["y"])
+        assert np.allclose(y, x @ w, atol=1e-5)
+    for m, n in ((4, 4), (2, 16), (17, 8)):
+        b.refuses("profile", "run", "two.engine", "--shape", f"a={m}x4", "--shape", f"b=4x{n}")
+
+
+@test
+def flags_take_one_value(b):
+    small(b)
+    b.good("build", "--profile", "x=1x3:2x3:4x3", "--disable-pass", "simplify", "-o", "e.engine", "m.onnx")
+    b.good("run", "--shape", "x=2x3", "e.engine")
+    b.refuses("nosuch", "build", "m.onnx", "-o", "e2.engine", "--disable-pass", "nosuch")
+    b.refuses("threads", "build", "m.onnx", "-o", "e2.engine", "--threads", "-3")
+
+
+@test
+def knobs(b):
+    small(b)
+    b.refuses("nosuch", "build", "m.onnx", "-o", "e.engine", env={"VITRIFY_DISABLE_PASSES": "nosuch"})
+    b.refuses("nosuch", "build", "m.onnx", "-o", "e.engine", env={"VITRIFY_DISABLE_RULES": "nosuch"})
+    b.refuses("VITRIFY_MAX_ISA", "build", "m.onnx", "-o", "e.engine", env={"VITRIFY_MAX_ISA": "quantum"})
+    b.good("build", "m.onnx", "-o", "fused.engine")
+    b.good("build", "m.onnx", "-o", "apart.engine", env={"VITRIFY_DISABLE_PASSES": "fuse_epilogues;fuse_pointwise"})
+    steps = [len(json.loads(b.good("inspect", f"{n}.engine", "--json").stdout)["steps"]) for n in ("fused", "apart")]
+    assert steps == [1, 2], steps
+    b.good("build", "m.onnx", "-o", "base.engine", env={"VITRIFY_MAX_ISA": "baseline"})
+    for isa in ("baseline", "avx2"):
+        b.good("run", "base.engine", "--shape", "x=2x3", env={"VITRIFY_MAX_ISA": isa})
+    features = [f for f in ("avx512", "avx2") if f.encode() in b.at("fused.engine").read_bytes()[:4096]]
+    if features:
+        b.refuses(features[0], "run", "fused.engine", "--shape", "x=2x3", env={"VITRIFY_MAX_ISA": "baseline"})
+    text = (vitrify_cli.ROOT / "README.md").read_text()
+    for name in ("THREADS", "MAX_ISA", "VERBOSE", "DISABLE_PASSES", "DISABLE_RULES", "DISABLE_TACTICS"):
+        assert f"`VITRIFY_{name}`" in text, name
+
+
+@test
+def graphs_after_every_stage(b):
+    small(b)
+    done = b.call("inspect", "m.onnx", "--graph", "nosuch")
+    assert done.returncode == 1 and "fuse_epilogues" in done.stderr, done.stderr
+    for stage in ("imported", "fold_constants", "simplify", "push_transposes", "fuse_epilogues", "fuse_pointwise"):
+        assert "matmul" in b.good("inspect", "m.onnx", "--graph", stage).stdout, stage
+
+
+@test
+def every_rewrite_is_explained(b):
+    rng = np.random.default_rng(0)
+
+    def weight(name, *dims):
+        return h.make_tensor(name, T.FLOAT, dims, rng.standard_normal(dims).astype(np.float32).reshape(-1))
+
+    nodes = [h.make_node("Identity", ["x"], ["i"], name="nothing"),
+             h.make_node("Conv", ["i", "w1"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+             h.make_node("BatchNormalization", ["c", "s", "s", "s", "v"], ["n"], name="norm"),
+             h.make_node("Relu", ["n"], ["r"], name="relu"),
+             h.make_node("Sigmoid", ["r"], ["g1"], name="twin_1"), h.make_node("Sigmoid", ["r"], ["g2"], name="twin_2"),
+             h.make_node("Mul", ["g1", "g2"], ["q"], name="square"),
+             h.make_node("Concat", ["q", "r"], ["k"], name="concat", axis=1),
+             h.make_node("Add", ["half", "half"], ["one"], name="folded"),
+             h.make_node("Mul", ["k", "one"], ["y"], name="scale")]
+    b.save("all.onnx", nodes, [value("x", T.FLOAT, [1, 3, 8, 8])], [value("y", T.FLOAT, [1, 8, 8, 8])],
+           [weight("w1", 4, 3, 3, 3), weight("s", 4), h.make_tensor("v", T.FLOAT, [4], [1, 2, 3, 4]),
+            h.make_tensor("half", T.FLOAT, [1], [0.5])])
+    b.good("build", "all.onnx", "-o", "all.engine", "--explain", "why.json")
+    why = json.loads(b.at("why.json").read_text())
+    seen = {(d["pass"], name) for d in why["decisions"] for name in d["where"]}
+    for what in (("fold_constants", "folded"), ("push_transposes", "concat"), ("fold_affine", "norm"),
+                 ("fuse_epilogues", "relu"), ("simplify", "scale")):
+        assert any(p.startswith(what[0]) and n == what[1] for p, n in seen), (what, sorted(seen))
+    rules = " ".join(d["rule"] for d in why["decisions"])
+    for rule in ("equal nodes become one", "a transpose moves"):
+        assert rule in rules, (rule, rules)
+    assert any(d["pass"] == "add_aliases" for d in why["decisions"])
+    for d in why["decisions"]:
+        assert d["pass"] and d["rule"] and d["effect"], d
+
+
+@test
+def builds_from_two_folders_are_identical(b):
+    for name in ("one", "two"):
+        b.at(name).mkdir()
+        small(b, f"{name}/{name}.onnx")
+        b.good("build", f"{name}/{name}.onnx", "-o", f"{name}/{name}.engine", "--no-timing")
+    assert b.at("one/one.engine").read_bytes() == b.at("two/two.engine").read_bytes()
+
+
+@test
+def the_list_of_operators_is_written_down(b):
+    stored = (vitrify_cli.ROOT / "docs" / "operators.md").read_text()
+    assert stored == b.good("ops").stdout, "docs/operators.md: write it again with `vitrify ops`"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--vitrify", type=lambda p: Path(p).resolve(), default=vitrify_cli.DEFAULT, metavar="FILE")
+    options, failed, ran = parser.parse_args(), 0, 0
+    for function in TESTS:
+        if options.names and function.__name__ not in options.names:
+            continue
+        ran += 1
+        with tempfile.TemporaryDirectory(prefix="vitrify-") as folder:
+            try:
+                function(Bench(options.vitrify, Path(folder)))
+            except Exception:
+                failed += 1
+                print(f"FAIL {function.__name__}\n{traceback.format_exc(limit=-2)}", flush=True)
+    print(f"{ran - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
