@@ -46,7 +46,7 @@ class RandomGraph {
   }
   void add_input(int i) {
     Dims d{pick(2) + 1, pick(4) + 1, pick(5) + 3, pick(5) + 3};
-    if (chance(12)) d[0] = 0;
+    if (chance(12)) d[chance(2) ? 0 : size_t(pick(4))] = 0;
     if (chance(4)) d.resize(size_t(pick(3) + 1));
     Tensor t = random(d);
     Shape shape = to_shape(d);
@@ -90,7 +90,7 @@ class RandomGraph {
     ValueId x = values_[value()];
     const Shape& s = shape(x);
     if (s.empty()) return activation(x);
-    switch (pick(20)) {
+    switch (pick(21)) {
       case 0:
       case 1:
       case 2:
@@ -127,9 +127,25 @@ class RandomGraph {
         return layer_norm(x);
       case 18:
         return s.size() == 4 ? repvgg(x) : gelu(x);
+      case 19:
+        return through_other_type();
       default:
         return gelu(x);
     }
+  }
+  /// An input, whose values are exact, by way of another element type. Rounding and comparing what
+  /// was computed would magnify errors that passes may make.
+  ValueId through_other_type() {
+    static constexpr DType kTypes[] = {DType::kFloat16, DType::kBFloat16, DType::kInt64,
+                                       DType::kBool};
+    const ValueId x = values_[size_t(pick(2))];
+    const DType type = kTypes[pick(std::size(kTypes))];
+    ValueId y = add(Cast{type}, {x});
+    if (type == DType::kInt64) y = add(Binary{BinaryKind::kAdd}, {y, y});
+    if (is_float(type)) y = add(Unary{chance(2) ? UnaryKind::kNeg : UnaryKind::kRelu}, {y});
+    if (type == DType::kBool) y = add(Unary{UnaryKind::kNot}, {y});
+    if (shape(y).size() > 1 && chance(2)) y = add(Transpose{permutation(shape(y).size())}, {y});
+    return add(Cast{DType::kFloat32}, {y});
   }
   BinaryKind pick_binary() {
     static constexpr BinaryKind kKinds[] = {BinaryKind::kAdd, BinaryKind::kAdd, BinaryKind::kMul,

@@ -7,12 +7,12 @@
 // Notation: an old value equals transpose(base, permutation): old axis i is base axis
 // permutation[i].
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "base/error.h"
 #include "ops/table.h"
 #include "passes/pipeline.h"
+#include "passes/rename_axes.h"
 
 namespace vitrify {
 
@@ -23,52 +23,17 @@ struct Pending {
   Ints permutation;  // empty: identity
 };
 
-Ints identity(size_t rank) {
-  Ints p(rank);
-  std::iota(p.begin(), p.end(), 0);
-  return p;
-}
-
-bool is_identity(const Ints& p) {
-  for (size_t i = 0; i < p.size(); ++i)
-    if (p[i] != int64_t(i)) return false;
-  return true;
-}
-
-Ints inverse(const Ints& p) {
-  Ints q(p.size());
-  for (size_t i = 0; i < p.size(); ++i) q[size_t(p[i])] = int64_t(i);
-  return q;
-}
-
-template <class T>
-std::vector<T> permute(const std::vector<T>& items, const Ints& p) {
-  std::vector<T> out;
-  for (int64_t i : p) out.push_back(items[size_t(i)]);
-  return out;
-}
-
-bool is_one(const Dim& d) { return d == Dim(1); }
-
-/// True when transposing moves only axes of extent 1: the data stays where it is.
-bool moves_nothing(const Shape& shape, const Ints& p) {
-  int64_t last = -1;
-  for (int64_t axis : p) {
-    if (is_one(shape[size_t(axis)])) continue;
-    if (axis < last) return false;
-    last = axis;
-  }
-  return true;
-}
-
 class Pusher {
  public:
-  Pusher(const Graph& graph, const PassContext& context) : graph_(graph), context_(context) {
+  explicit Pusher(const Graph& graph) : graph_(graph) {
     for (const auto& o : graph.outputs) outputs_.insert(o.value);
   }
 
   void visit(GraphBuilder& b, int32_t index, std::map<ValueId, ValueId>& map) {
-    b_ = &b, map_ = &map, index_ = index, node_ = &graph_.nodes[size_t(index)];
+    b_ = &b;
+    map_ = &map;
+    index_ = index;
+    node_ = &graph_.nodes[size_t(index)];
     if (node_->op.is<Constant>() || node_->inputs.empty() || !node_->types[0].has_rank() ||
         !pass_through())
       plain();
@@ -151,11 +116,8 @@ class Pusher {
   bool transpose(const Transpose& t) {
     Pending x = get(node_->inputs[0]);
     if (!b_->type(x.base).has_rank()) return false;
-    Ints p = x.permutation.empty() ? identity(t.permutation.size()) : x.permutation;
-    Ints composed = permute(p, t.permutation);
-    if (is_identity(composed))
-      context_.decide("transpose(transpose(x)) -> x", node_->origins, "cancelled");
-    set(x.base, composed);
+    Ints p = x.permutation.empty() ? identity_permutation(t.permutation.size()) : x.permutation;
+    set(x.base, permute(p, t.permutation));
     return true;
   }
 
@@ -198,7 +160,10 @@ class Pusher {
     Ints best;
     int most = 0;
     for (const auto& [p, n] : votes)
-      if (n > most) best = p, most = n;
+      if (n > most) {
+        best = p;
+        most = n;
+      }
     return best;
   }
 
@@ -233,69 +198,16 @@ class Pusher {
     return true;
   }
 
-  static int64_t axis_in_base(int64_t axis, const Ints& p) {
-    return p[size_t(axis < 0 ? axis + int64_t(p.size()) : axis)];
-  }
-  static Ints axes_in_base(const Ints& axes, const Ints& p) {
-    Ints out;
-    for (int64_t a : axes) out.push_back(axis_in_base(a, p));
-    return out;
-  }
-
-  /// The permutation that is left when base axes `gone` disappear.
-  static Ints without(const Ints& p, const Ints& gone) {
-    Ints kept, out;
-    for (int64_t a : p)
-      if (std::find(gone.begin(), gone.end(), a) == gone.end()) kept.push_back(a);
-    for (int64_t a : kept)
-      out.push_back(std::count_if(kept.begin(), kept.end(), [a](int64_t k) { return k < a; }));
-    return out;
-  }
-
   /// Ops of one tensor operand (others: parameters) whose axis attributes can be renamed.
   bool single() {
+    if (auto* g = node_->op.as<Gather>()) return gather(*g, get(node_->inputs[0]));
     const Pending x = get(node_->inputs[0]);
-    const Ints& p = x.permutation;
-    Op op = node_->op;
-    Ints result = p;
-    if (auto* r = op.as<Reduce>()) {
-      if (node_->inputs.size() > 1 || (r->axes.empty() && !r->empty_means_all)) return false;
-      r->axes = r->axes.empty() ? identity(p.size()) : axes_in_base(r->axes, p);
-      std::sort(r->axes.begin(), r->axes.end());
-      if (!r->keepdims) result = without(p, r->axes);
-    } else if (auto* a = op.as<ArgReduce>()) {
-      a->axis = axis_in_base(a->axis, p);
-      if (!a->keepdims) result = without(p, {a->axis});
-    } else if (auto* s = op.as<Softmax>()) {
-      s->axis = axis_in_base(s->axis, p);
-    } else if (auto* n = op.as<Normalize>()) {
-      n->axes = axes_in_base(n->axes, p);
-      std::sort(n->axes.begin(), n->axes.end());
-    } else if (auto* l = op.as<Lrn>()) {
-      l->axis = axis_in_base(l->axis, p);
-    } else if (auto* c = op.as<Slice>()) {
-      c->axes = axes_in_base(c->axes, p);
-    } else if (auto* z = op.as<Resize>()) {
-      if (z->axes.empty()) z->axes = identity(p.size());
-      z->axes = axes_in_base(z->axes, p);
-    } else if (auto* d = op.as<Pad>()) {
-      if (node_->inputs.size() > 2) return false;
-      std::vector<Dim> pads(d->pads.size());
-      for (size_t i = 0; i < p.size(); ++i)
-        for (size_t end : {size_t{0}, p.size()}) pads[size_t(p[i]) + end] = d->pads[i + end];
-      d->pads = std::move(pads);
-    } else if (auto* e = op.as<Expand>()) {
-      if (node_->inputs.size() > 1 || e->shape.size() != p.size()) return false;
-      e->shape = permute(e->shape, inverse(p));
-    } else if (auto* g = op.as<Gather>()) {
-      return gather(*g, x);
-    } else {
-      return false;
-    }
+    std::optional<RenamedOp> renamed = rename_axes(*node_, x.permutation);
+    if (!renamed) return false;
     std::vector<ValueId> inputs{x.base};
     for (size_t i = 1; i < node_->inputs.size(); ++i)
       inputs.push_back(node_->inputs[i].valid() ? materialize(node_->inputs[i]) : ValueId{});
-    set(emit(std::move(op), std::move(inputs)), result);
+    set(emit(std::move(renamed->op), std::move(inputs)), renamed->permutation);
     return true;
   }
 
@@ -330,93 +242,17 @@ class Pusher {
     return true;
   }
 
-  struct Group {
-    size_t in_begin, in_end, out_begin, out_end;
-  };
-  /// Pieces of a reshape that multiply to the same extent on both sides, or nothing.
-  static std::vector<Group> factor(const Shape& in, const Shape& out) {
-    std::vector<Group> groups;
-    size_t i = 0, j = 0;
-    while (i < in.size() && j < out.size()) {
-      Group best{};
-      for (size_t total = 2; !best.in_end && total <= in.size() - i + out.size() - j; ++total)
-        for (size_t a = 1; a < total && !best.in_end; ++a) {
-          size_t c = total - a;
-          if (i + a > in.size() || j + c > out.size()) continue;
-          if (element_count(
-                  Shape(in.begin() + std::ptrdiff_t(i), in.begin() + std::ptrdiff_t(i + a))) ==
-              element_count(
-                  Shape(out.begin() + std::ptrdiff_t(j), out.begin() + std::ptrdiff_t(j + c))))
-            best = {i, i + a, j, j + c};
-        }
-      if (!best.in_end) return {};
-      groups.push_back(best);
-      i = best.in_end, j = best.out_end;
-    }
-    if (groups.empty()) return {};
-    for (; i < in.size(); ++i) {
-      if (!is_one(in[i])) return {};
-      ++groups.back().in_end;
-    }
-    for (; j < out.size(); ++j) {
-      if (!is_one(out[j])) return {};
-      ++groups.back().out_end;
-    }
-    return groups;
-  }
-
-  /// True when the group's axes, those of extent 1 aside, lie side by side and in order in the
-  /// base.
-  static bool contiguous(const Group& g, const Shape& in, const Ints& p, const Shape& base) {
-    int64_t last = -1;
-    for (size_t a = g.in_begin; a < g.in_end; ++a) {
-      if (is_one(in[a])) continue;
-      if (last >= 0) {
-        if (p[a] < last) return false;
-        for (int64_t between = last + 1; between < p[a]; ++between)
-          if (!is_one(base[size_t(between)])) return false;
-      }
-      last = p[a];
-    }
-    return true;
-  }
-
   bool reshape() {
     if (node_->inputs.size() > 1) return false;
     const Pending x = get(node_->inputs[0]);
-    const Shape& base = shape(x.base);
-    Shape in = permute(base, x.permutation);
-    const Shape& out = *node_->types[0].shape;
-    if (moves_nothing(base, x.permutation)) {
-      set(emit(Reshape{out}, {x.base}), {});
-      return true;
-    }
-    std::vector<Group> groups = factor(in, out);
-    if (groups.empty()) return false;
-    for (const Group& g : groups)
-      if (!contiguous(g, in, x.permutation, base)) return false;
-    auto position = [&](const Group& g) {  // where the group lies in the base
-      for (size_t a = g.in_begin; a < g.in_end; ++a)
-        if (!is_one(in[a])) return x.permutation[a];
-      return x.permutation[g.in_begin];
-    };
-    std::vector<size_t> order(groups.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t c) { return position(groups[a]) < position(groups[c]); });
-    Shape fresh;
-    Ints p(out.size());
-    for (size_t g : order)
-      for (size_t o = groups[g].out_begin; o < groups[g].out_end; ++o) {
-        p[o] = int64_t(fresh.size());
-        fresh.push_back(out[o]);
-      }
-    set(emit(Reshape{fresh}, {x.base}), p);
+    std::optional<PushedReshape> pushed =
+        push_reshape(shape(x.base), x.permutation, *node_->types[0].shape);
+    if (!pushed) return false;
+    set(emit(Reshape{pushed->shape}, {x.base}), pushed->permutation);
     return true;
   }
 
   const Graph& graph_;
-  const PassContext& context_;
   std::set<ValueId> outputs_;
   std::map<ValueId, Pending> pending_;
   GraphBuilder* b_ = nullptr;
@@ -427,8 +263,8 @@ class Pusher {
 
 }  // namespace
 
-Graph push_transposes(const Graph& graph, const PassContext& context) {
-  Pusher pusher(graph, context);
+Graph push_transposes(const Graph& graph, const PassContext&) {
+  Pusher pusher(graph);
   return rewrite_graph(graph, make_builder(&graph),
                        [&](GraphBuilder& b, int32_t n, auto& map) { pusher.visit(b, n, map); });
 }

@@ -22,12 +22,20 @@ std::string place(const Graph& graph, const Node& n) {
              from.origins.empty() ? "" : from.origins.front());
 }
 
-void tell_moved_transposes(const Graph& before, const Graph& after, const PassContext& context) {
+Names places_of_transposes(const Graph& graph) {
   Names places;
+  for (const Node& n : graph.nodes)
+    if (n.op.is<Transpose>()) places.insert(place(graph, n));
+  return places;
+}
+
+void tell_moved_transposes(const Graph& before, const Graph& after, const PassContext& context) {
+  const Names old_places = places_of_transposes(before), places = places_of_transposes(after);
   for (const Node& n : before.nodes)
-    if (n.op.is<Transpose>()) places.insert(place(before, n));
+    if (n.op.is<Transpose>() && !places.count(place(before, n)))
+      context.decide("a transpose leaves", n.origins, "was transpose " + place(before, n));
   for (const Node& n : after.nodes)
-    if (n.op.is<Transpose>() && !places.count(place(after, n)))
+    if (n.op.is<Transpose>() && !old_places.count(place(after, n)))
       context.decide("a transpose moves", n.origins, "now transpose " + place(after, n));
 }
 
