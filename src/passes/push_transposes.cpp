@@ -25,7 +25,7 @@ struct Pending {
 
 class Pusher {
  public:
-  explicit Pusher(const Graph& graph) : graph_(graph) {
+  Pusher(const Graph& graph, const PassContext& context) : graph_(graph), context_(context) {
     for (const auto& o : graph.outputs) outputs_.insert(o.value);
   }
 
@@ -117,7 +117,10 @@ class Pusher {
     Pending x = get(node_->inputs[0]);
     if (!b_->type(x.base).has_rank()) return false;
     Ints p = x.permutation.empty() ? identity_permutation(t.permutation.size()) : x.permutation;
-    set(x.base, permute(p, t.permutation));
+    Ints composed = permute(p, t.permutation);
+    if (is_identity(composed))
+      context_.decide("transpose(transpose(x)) -> x", node_->origins, "cancelled");
+    set(x.base, composed);
     return true;
   }
 
@@ -253,6 +256,7 @@ class Pusher {
   }
 
   const Graph& graph_;
+  const PassContext& context_;
   std::set<ValueId> outputs_;
   std::map<ValueId, Pending> pending_;
   GraphBuilder* b_ = nullptr;
@@ -263,8 +267,8 @@ class Pusher {
 
 }  // namespace
 
-Graph push_transposes(const Graph& graph, const PassContext&) {
-  Pusher pusher(graph);
+Graph push_transposes(const Graph& graph, const PassContext& context) {
+  Pusher pusher(graph, context);
   return rewrite_graph(graph, make_builder(&graph),
                        [&](GraphBuilder& b, int32_t n, auto& map) { pusher.visit(b, n, map); });
 }
