@@ -294,7 +294,8 @@ def several_profiles(b):
         (y,) = b.run("two.engine", {"a": x, "b": w}, ["y"])
         assert np.allclose(y, x @ w, atol=1e-5)
     for m, n in ((4, 4), (2, 16), (17, 8)):
-        b.refuses("profile", "run", "two.engine", "--shape", f"a={m}x4", "--shape", f"b=4x{n}")
+        for part in ("a [1, 4] to [2, 4], b [4, 1] to [4, 2]", "a [8, 4] to [16, 4], b [4, 8] to [4, 16]"):
+            b.refuses(part, "run", "two.engine", "--shape", f"a={m}x4", "--shape", f"b=4x{n}")
 
 
 @test

@@ -133,6 +133,22 @@ std::string outside(const InputRange& range, const Dims& dims) {
                  str(range.min), " to ", str(range.max), ": rebuild with a wider --profile");
   return "";
 }
+
+/// "; the engine's profiles: x [1, 3] to [4, 3], y [2] to [2]; x ..." when there are several to
+/// choose from.
+std::string all_ranges(const std::vector<LoadedPlan>& plans) {
+  if (plans.size() < 2) return "";
+  std::string text;
+  for (const LoadedPlan& plan : plans) {
+    text += text.empty() ? "; the engine's profiles: " : "; or ";
+    const char* comma = "";
+    for (const InputRange& range : plan.plan.profile.inputs) {
+      text += cat(comma, range.name, " ", str(range.min), " to ", str(range.max));
+      comma = ", ";
+    }
+  }
+  return text;
+}
 }  // namespace
 
 const LoadedPlan& Context::choose_plan() const {
@@ -147,7 +163,7 @@ const LoadedPlan& Context::choose_plan() const {
     if (problem.empty()) return plan;
     if (reason.empty()) reason = problem;
   }
-  fail(reason);
+  fail(reason, all_ranges(engine_->plans()));
 }
 
 Status Context::bind() {
