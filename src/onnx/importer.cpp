@@ -7,6 +7,7 @@
 
 #include "onnx/import_custom.h"
 #include "onnx/scope.h"
+#include "ops/custom.h"
 #include "ops/table.h"
 
 namespace vitrify::onnx {
@@ -34,14 +35,24 @@ namespace {
                                                      : "no operator of that domain is registered");
 }
 
-void import_op(NodeContext& c) {
+const ImportRow* import_row(const NodeContext& c) {
+  return find_import(plain_domain(c.node().domain), c.node().op_type, c.opset_);
+}
+
+/// Before the inputs are looked at, so that a model's unknown operators are listed all at once.
+void check_known(NodeContext& c) {
   const Node& node = c.node();
-  if (const Function* f = c.scope_->session->find_function(node)) return import_call(c, *f);
+  if (c.scope_->session->find_function(node)) return;
   c.opset_ = c.scope_->opset(node.domain);
-  const ImportRow* row = find_import(plain_domain(node.domain), node.op_type, c.opset_);
-  if (!row && import_custom(c)) return;
-  if (!row) fail_unknown(node, c.opset_);
-  row->import(c);
+  if (!import_row(c) && !find_custom_op(node.domain, node.op_type)) fail_unknown(node, c.opset_);
+}
+
+void import_op(NodeContext& c) {
+  if (const Function* f = c.scope_->session->find_function(c.node())) return import_call(c, *f);
+  if (const ImportRow* row = import_row(c))
+    row->import(c);
+  else
+    import_custom(c);
 }
 
 /// Throws AlreadyReported when an input failed.
@@ -69,6 +80,7 @@ bool try_import(NodeContext& c) {
     if (++session.imported_nodes > kMaxImportedNodes)
       throw Error(ErrorKind::kUser,
                   cat("the model expands to more than ", kMaxImportedNodes, " nodes"));
+    check_known(c);
     gather_inputs(c);
     import_op(c);
     check_outputs(c);
