@@ -8,22 +8,13 @@
 #include <set>
 
 #include "base/error.h"
+#include "node_data.h"
 #include "onnx/importer.h"
 
 namespace vitrify::onnx {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// ONNX's node tests, where the Python environment is there.
-fs::path node_data() {
-  if (!fs::is_directory(".venv/lib")) return {};
-  for (const auto& python : fs::directory_iterator(".venv/lib")) {
-    fs::path path = python.path() / "site-packages/onnx/backend/test/data/node";
-    if (fs::is_directory(path)) return path;
-  }
-  return {};
-}
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -49,7 +40,7 @@ std::string import_damaged(const std::string& bytes) {
 /// One model of each op (the shortest name stands for the op), in a fixed order.
 std::vector<fs::path> models() {
   std::vector<fs::path> all;
-  for (const auto& entry : fs::directory_iterator(node_data()))
+  for (const auto& entry : fs::directory_iterator(find_onnx_data() / "node"))
     if (fs::exists(entry.path() / "model.onnx")) all.push_back(entry.path() / "model.onnx");
   std::sort(all.begin(), all.end());
   std::set<std::string> seen;
@@ -61,7 +52,7 @@ std::vector<fs::path> models() {
 }
 
 TEST(Damage, ImportsOrIsRefused) {
-  ASSERT_FALSE(node_data().empty()) << "needs the onnx package in .venv: run `make env`";
+  ASSERT_FALSE(find_onnx_data().empty()) << "needs the onnx package in .venv: run `make env`";
   std::mt19937 random(1);
   int reported = 0;
   for (const fs::path& path : models()) {

@@ -8,6 +8,7 @@
 #include "compare.h"
 #include "onnx_writer.h"
 #include "ops/table.h"
+#include "random_graph.h"
 #include "runtime/context.h"
 #include "runtime/engine_file.h"
 
@@ -290,13 +291,7 @@ class SymbolicGraph {
         if (e.kind() == ErrorKind::kInternal) throw;
       }
     }
-    std::vector<bool> read(b_.graph().nodes.size());
-    for (const Node& n : b_.graph().nodes)
-      for (ValueId v : n.inputs)
-        if (v.valid()) read[size_t(v.node)] = true;
-    int outputs = 0;
-    for (ValueId v : values_)
-      if (!read[size_t(v.node)] || v == values_.back()) b_.output(cat("y", outputs++), v);
+    output_unread(b_, values_);
     graph = b_.finish();
   }
 

@@ -9,6 +9,7 @@
 
 #include "builder/builder.h"
 #include "node_compare.h"
+#include "node_data.h"
 #include "onnx/importer.h"
 #include "ops/interpreter.h"
 #include "runtime/context.h"
@@ -30,16 +31,6 @@ struct Verdict {
   enum class Kind { kPass, kFail, kOut } kind = Kind::kPass;
   std::string reason;
 };
-
-/// <environment>/lib/python3*/site-packages/onnx/backend/test/data, or "".
-inline fs::path find_data() {
-  std::error_code ignored;
-  for (const auto& python : fs::directory_iterator(".venv/lib", ignored)) {
-    fs::path data = python.path() / "site-packages/onnx/backend/test/data";
-    if (fs::exists(data)) return data;
-  }
-  return {};
-}
 
 inline bool is_training(const onnx::Graph& graph) {
   for (const onnx::Node& n : graph.nodes) {

@@ -201,7 +201,7 @@ bool run_case(const fs::path& folder, const std::string& bytes, unsigned seed, i
 int fuzz(unsigned seed, int count, const std::string& filter) {
   std::vector<fs::path> folders;
   for (std::string_view group : {"node", "simple"})
-    for (const auto& entry : fs::directory_iterator(find_data() / group))
+    for (const auto& entry : fs::directory_iterator(find_onnx_data() / group))
       if (entry.path().string().find(filter) != std::string::npos) folders.push_back(entry.path());
   std::sort(folders.begin(), folders.end());
   size_t cases = 0, bad = 0;

@@ -248,7 +248,7 @@ Options parse(int count, char** arguments) {
   for (const auto& m : kModes)
     if (mode == "all" || mode == m.first) options.modes.push_back(m);
   if (options.modes.empty()) throw Error(ErrorKind::kUser, "unknown mode " + mode);
-  if (options.data.empty()) options.data = find_data();
+  if (options.data.empty()) options.data = find_onnx_data();
   if (options.data.empty())
     throw Error(ErrorKind::kUser, "ONNX's node tests are not there: no .venv with onnx, no --data");
   return options;

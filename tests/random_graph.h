@@ -11,20 +11,24 @@
 
 namespace vitrify {
 
+/// Makes outputs y0, y1 … of the values that nobody reads, and of the last: nothing is dead.
+inline void output_unread(GraphBuilder& b, const std::vector<ValueId>& values) {
+  std::vector<bool> read(b.graph().nodes.size());
+  for (const Node& n : b.graph().nodes)
+    for (ValueId v : n.inputs)
+      if (v.valid()) read[size_t(v.node)] = true;
+  int outputs = 0;
+  for (ValueId v : values)
+    if (!read[size_t(v.node)] || v == values.back()) b.output(cat("y", outputs++), v);
+}
+
 class RandomGraph {
  public:
   explicit RandomGraph(uint64_t seed) : r_(seed), b_(make_builder()) {
     for (int i = 0; i < 2; ++i) add_input(i);
     int wanted = 20 + int(r_() % 20);
     for (int tries = 0; int(b_.graph().nodes.size()) < wanted * 2 && tries < 400; ++tries) step();
-    // Everything that nobody reads is an output: nothing is dead.
-    std::vector<bool> read(b_.graph().nodes.size());
-    for (const Node& n : b_.graph().nodes)
-      for (ValueId v : n.inputs)
-        if (v.valid()) read[size_t(v.node)] = true;
-    int outputs = 0;
-    for (ValueId v : values_)
-      if (!read[size_t(v.node)] || v == values_.back()) b_.output(cat("y", outputs++), v);
+    output_unread(b_, values_);
     graph = b_.finish();
   }
   Graph graph;

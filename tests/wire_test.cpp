@@ -21,6 +21,7 @@
 #include <protozero/pbf_writer.hpp>
 
 #include "base/error.h"
+#include "node_data.h"
 #include "onnx/external_data.h"
 
 namespace vitrify::onnx {
@@ -402,32 +403,22 @@ std::string read_file(const fs::path& path) {
 
 TEST(Damage, NeverCrashes) { damage_everywhere(rich_model()); }
 
-/// ONNX's node tests, where the Python environment is there.
-fs::path node_data() {
-  if (!fs::is_directory(".venv/lib")) return {};
-  for (const auto& python : fs::directory_iterator(".venv/lib")) {
-    fs::path path = python.path() / "site-packages/onnx/backend/test/data/node";
-    if (fs::is_directory(path)) return path;
-  }
-  return {};
-}
-
 TEST(Damage, RealModelsNeverCrash) {
-  ASSERT_FALSE(node_data().empty()) << "needs the onnx package in .venv: run `make env`";
+  ASSERT_FALSE(find_onnx_data().empty()) << "needs the onnx package in .venv: run `make env`";
   for (const char* name :
        {"test_add", "test_if", "test_loop13_seq", "test_constant", "test_cast_FLOAT_to_FLOAT4E2M1",
         "test_optional_get_element_sequence", "test_gelu_default_1_expanded",
         "test_training_dropout", "test_strnormalizer_export_monday_casesensintive_lower",
         "test_sequence_map_add_2_sequences"}) {
-    fs::path path = node_data() / name / "model.onnx";
+    fs::path path = find_onnx_data() / "node" / name / "model.onnx";
     if (fs::exists(path)) damage_everywhere(read_file(path));
   }
 }
 
 TEST(RealModels, AllParse) {
-  ASSERT_FALSE(node_data().empty()) << "needs the onnx package in .venv: run `make env`";
+  ASSERT_FALSE(find_onnx_data().empty()) << "needs the onnx package in .venv: run `make env`";
   int models = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(node_data().parent_path())) {
+  for (const auto& entry : fs::recursive_directory_iterator(find_onnx_data())) {
     if (entry.path().extension() != ".onnx") continue;
     EXPECT_EQ(message_of([&] { load_model(entry.path().string()); }), "") << entry.path();
     ++models;

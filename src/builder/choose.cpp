@@ -26,10 +26,7 @@ std::string choice_key(const Graph& graph, const Node& node) {
 class Chooser {
  public:
   Chooser(const Graph& graph, const Profile& profile, const BuildOptions& options)
-      : graph_(graph),
-        options_(options),
-        bindings_(opt_bindings(graph, profile)),
-        disabled_(knob_list(Knob::kDisableTactics)) {}
+      : graph_(graph), options_(options), bindings_(opt_bindings(graph, profile)) {}
 
   Step choose(int32_t n, Choice& choice) {
     const Node& node = graph_.nodes[size_t(n)];
@@ -52,28 +49,13 @@ class Chooser {
 
  private:
   void consider(int32_t n, Choice& choice) {
-    const Node& node = graph_.nodes[size_t(n)];
-    NodeInfo info(graph_, n);
-    std::vector<AbleTactic> able;
-    for (const Tactic* tactic : tactics_for(node.op.name())) {
-      std::string refusal = tactic->supports(info.view());
-      if (std::find(disabled_.begin(), disabled_.end(), tactic->name) != disabled_.end())
-        refusal = "disabled by VITRIFY_DISABLE_TACTICS";
-      if (!refusal.empty()) {
-        choice.candidates.push_back({std::string(tactic->name), "", refusal, -1});
-        continue;
-      }
-      for (const Config& config :
-           tactic->configs ? tactic->configs(info.view()) : std::vector<Config>{""})
-        able.emplace_back(tactic, config);
-    }
+    const std::vector<AbleTactic> able = able_tactics(graph_, n, &choice.candidates);
     choose_among(graph_, n, bindings_, options_.max_threads, options_.timing, able, choice);
   }
 
   const Graph& graph_;
   const BuildOptions& options_;
   std::map<std::string, int64_t> bindings_;
-  std::vector<std::string> disabled_;
   std::map<std::string, Choice> known_;
 };
 
@@ -106,6 +88,26 @@ void predict(const Bench& bench, std::span<const AbleTactic> able,
 }
 
 }  // namespace
+
+std::vector<AbleTactic> able_tactics(const Graph& graph, int32_t node,
+                                     std::vector<Candidate>* refused) {
+  const std::vector<std::string> disabled = knob_list(Knob::kDisableTactics);
+  NodeInfo info(graph, node);
+  std::vector<AbleTactic> able;
+  for (const Tactic* tactic : tactics_for(graph.nodes[size_t(node)].op.name())) {
+    std::string refusal = tactic->supports(info.view());
+    if (std::find(disabled.begin(), disabled.end(), tactic->name) != disabled.end())
+      refusal = "disabled by VITRIFY_DISABLE_TACTICS";
+    if (!refusal.empty()) {
+      if (refused) refused->push_back({std::string(tactic->name), "", refusal, -1});
+      continue;
+    }
+    for (const Config& config :
+         tactic->configs ? tactic->configs(info.view()) : std::vector<Config>{""})
+      able.emplace_back(tactic, config);
+  }
+  return able;
+}
 
 void choose_among(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
                   int max_threads, bool timing, std::span<const AbleTactic> able, Choice& choice) {

@@ -51,6 +51,10 @@ void add_aliases(const Graph& graph, Plan& plan);
 
 /// A tactic that supports a node, and one of its configs.
 using AbleTactic = std::pair<const Tactic*, Config>;
+/// All of a node's, in order of preference. Tactics that cannot run it, or are switched off, go to
+/// `refused` with the reason (null: nowhere).
+std::vector<AbleTactic> able_tactics(const Graph& graph, int32_t node,
+                                     std::vector<Candidate>* refused = nullptr);
 
 /// Picks one of `able`, which come in order of preference, and fills `choice.candidates` with them:
 /// the fastest of those that answer rightly when `timing`, the one predicted to be the fastest

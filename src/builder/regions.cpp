@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "backend/backend.h"
 #include "base/error.h"
-#include "base/knobs.h"
 #include "builder/parts.h"
 #include "ops/table.h"
 
@@ -16,18 +14,6 @@ namespace {
 constexpr double kCacheShare = 1 << 20;
 
 constexpr int kTurns = 3;  // of measuring one and the other
-
-bool is_disabled(std::string_view tactic) {
-  const std::vector<std::string> names = knob_list(Knob::kDisableTactics);
-  return std::find(names.begin(), names.end(), tactic) != names.end();
-}
-
-bool has_fast_tactic(const Graph& graph, int32_t node) {
-  NodeInfo info(graph, node);
-  for (const Tactic* t : tactics_for(graph.nodes[size_t(node)].op.name()))
-    if (!is_disabled(t->name) && t->supports(info.view()).empty()) return true;
-  return false;
-}
 
 Type at_opt(const Type& type, const std::map<std::string, int64_t>& bindings) {
   Shape shape;
@@ -68,12 +54,7 @@ class Steps {
     for (int32_t n : step_nodes(graph_)) {
       auto& bench =
           *benches_.emplace_back(std::make_unique<Bench>(graph_, n, nothing_, max_threads));
-      NodeInfo info(graph_, n);
-      for (const Tactic* t : tactics_for(graph_.nodes[size_t(n)].op.name())) {
-        if (is_disabled(t->name) || !t->supports(info.view()).empty()) continue;
-        for (const Config& c : t->configs ? t->configs(info.view()) : std::vector<Config>{""})
-          bench.add(*t, c);
-      }
+      for (const auto& [tactic, config] : able_tactics(graph_, n)) bench.add(*tactic, config);
     }
   }
   /// Milliseconds of all steps, each at its fastest so far; infinite where one has no tactic.
@@ -121,7 +102,7 @@ std::string milliseconds(double ms) {
 
 Verdict judge(const Graph& graph, int32_t n, std::span<const Profile> profiles,
               const BuildOptions& options) {
-  if (!has_fast_tactic(graph, n)) return {true, "no fast tactic runs the region"};
+  if (able_tactics(graph, n).empty()) return {true, "no fast tactic runs the region"};
   const Node& region = graph.nodes[size_t(n)];
   double fused = 0, apart = 0, most = 0;
   try {
