@@ -69,7 +69,7 @@ Json profile(Context& context, int runs) {
   return layers;
 }
 
-void bench_command(const Flags& flags) {
+void bench(const Flags& flags) {
   if (flags.iterations < 1 || flags.warmup < 0)
     throw UsageError("--iterations must be at least 1 and --warmup at least 0");
   BuildOptions options;
@@ -99,21 +99,21 @@ void bench_command(const Flags& flags) {
 
 }  // namespace
 
-Command add_bench(CLI::App& app) {
+Command bench_command() {
   auto flags = std::make_shared<Flags>();
-  CLI::App* c = app.add_subcommand("bench", "Measure a model or engine");
-  c->add_option("file", flags->path, "ONNX or engine file")->required();
-  c->add_option("--shape", flags->shapes, "NAME=1x3x224x224: random input of that shape")
-      ->allow_extra_args(false);
-  c->add_option("--input", flags->inputs, "NAME=FILE.npy")->allow_extra_args(false);
-  c->add_option("--iterations", flags->iterations, "measured runs");
-  c->add_option("--warmup", flags->warmup, "runs before");
-  c->add_option("--threads", flags->threads, "use at most so many threads")
-      ->check(CLI::NonNegativeNumber);
-  c->add_option("--verify", flags->verify, kVerifyHelp);
-  c->add_flag("--layers", flags->layers, "a row a step");
-  c->add_flag("--json", flags->json, "print one JSON object");
-  return [flags] { bench_command(*flags); };
+  auto& [path, verify, shapes, inputs, iterations, warmup, threads, layers, json] = *flags;
+  return {"bench",
+          "Measure a model or engine",
+          {{"file", &path, "ONNX or engine file", true},
+           {"--shape", &shapes, "NAME=1x3x224x224: random input of that shape"},
+           {"--input", &inputs, "NAME=FILE.npy"},
+           {"--iterations", &iterations, "measured runs"},
+           {"--warmup", &warmup, "runs before"},
+           {"--threads", &threads, "use at most so many threads"},
+           {"--verify", &verify, kVerifyHelp},
+           {"--layers", &layers, "a row a step"},
+           {"--json", &json, "print one JSON object"}},
+          [flags] { bench(*flags); }};
 }
 
 }  // namespace vitrify::cli

@@ -47,7 +47,7 @@ void check_outputs(const Flags& flags) {
       throw UsageError("--explain would overwrite '" + other + "'");
 }
 
-void build_command(const Flags& flags) {
+void build(const Flags& flags) {
   check_outputs(flags);
   catch_interrupts();
   BuildOptions options;
@@ -83,26 +83,26 @@ void build_command(const Flags& flags) {
 
 }  // namespace
 
-Command add_build(CLI::App& app) {
+Command build_command() {
   auto flags = std::make_shared<Flags>();
-  CLI::App* c = app.add_subcommand("build", "Build an engine file from an ONNX model");
-  c->add_option("model", flags->model, "the ONNX file")->required();
-  c->add_option("-o,--output", flags->output, "the engine file")->required();
-  c->add_option("--profile", flags->profiles,
-                "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640; once for every input, "
-                "again for the next profile")
-      ->allow_extra_args(false);
-  c->add_option("--state", flags->states,
-                "IN=OUT: after a run, output OUT is the next run's input IN; once for every pair")
-      ->allow_extra_args(false);
-  c->add_option("--threads", flags->threads, "threads to time tactics with")
-      ->check(CLI::NonNegativeNumber);
-  c->add_flag("--no-timing", flags->no_timing, "choose tactics without timing: reproducible");
-  c->add_flag("--no-passes", flags->no_passes, "leave the graph as imported");
-  c->add_option("--disable-pass", flags->disabled, "leave out a pass")->allow_extra_args(false);
-  c->add_option("--explain", flags->explain, "write all decisions to this JSON file");
-  c->add_flag("--json", flags->json, "print one JSON object");
-  return [flags] { build_command(*flags); };
+  auto& [model, output, explain, profiles, states, disabled, threads, no_timing, no_passes, json] =
+      *flags;
+  return {"build",
+          "Build an engine file from an ONNX model",
+          {{"model", &model, "the ONNX file", true},
+           {"-o,--output", &output, "the engine file", true},
+           {"--profile", &profiles,
+            "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640; once for every input, again "
+            "for the next profile"},
+           {"--state", &states,
+            "IN=OUT: after a run, output OUT is the next run's input IN; once for every pair"},
+           {"--threads", &threads, "threads to time tactics with"},
+           {"--no-timing", &no_timing, "choose tactics without timing: reproducible"},
+           {"--no-passes", &no_passes, "leave the graph as imported"},
+           {"--disable-pass", &disabled, "leave out a pass"},
+           {"--explain", &explain, "write all decisions to this JSON file"},
+           {"--json", &json, "print one JSON object"}},
+          [flags] { build(*flags); }};
 }
 
 }  // namespace vitrify::cli

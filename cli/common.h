@@ -46,8 +46,8 @@ Engine open_engine(const std::string& path, const BuildOptions& options, const s
 /// The value of a .npy file for an input of the element type.
 Value read_value(const std::string& path, vitrify_dtype dtype);
 void write_value(const std::string& path, const ValueView& value);
-/// Random data of a shape: floats in [0, 1) (half precision: in [0.5, 1)), integers in [0, 2), every
-/// run the same.
+/// Random data of a shape: floats in [0, 1) (half precision: in [0.5, 1)), integers in [0, 2),
+/// every run the same.
 Value random_value(vitrify_dtype dtype, const Dims& dims, uint64_t seed);
 /// Sets every input: from NAME=FILE.npy, or at random in the shape of NAME=1x3x8x8. Shapes that
 /// the model fixes need not be given. States are left as they start unless given.

@@ -69,7 +69,7 @@ Json inspect_model(const Flags& flags, const BuildOptions& options) {
   return about;
 }
 
-void inspect_command(const Flags& flags) {
+void inspect(const Flags& flags) {
   BuildOptions options;
   add_profiles(options, flags.profiles);
   options.set_timing(false);
@@ -92,16 +92,18 @@ void inspect_command(const Flags& flags) {
 
 }  // namespace
 
-Command add_inspect(CLI::App& app) {
+Command inspect_command() {
   auto flags = std::make_shared<Flags>();
-  CLI::App* c = app.add_subcommand("inspect", "Show what a model or engine holds");
-  c->add_option("file", flags->path, "ONNX or engine file")->required();
-  c->add_option("--graph", flags->stage,
-                "print a model's graph after this pass (imported, or a pass's name)");
-  c->add_option("--profile", flags->profiles, "as for build")->allow_extra_args(false);
-  c->add_option("--verify", flags->verify, kVerifyHelp);
-  c->add_flag("--json", flags->json, "print one JSON object");
-  return [flags] { inspect_command(*flags); };
+  auto& [path, stage, verify, profiles, json] = *flags;
+  return {
+      "inspect",
+      "Show what a model or engine holds",
+      {{"file", &path, "ONNX or engine file", true},
+       {"--graph", &stage, "print a model's graph after this pass (imported, or a pass's name)"},
+       {"--profile", &profiles, "as for build"},
+       {"--verify", &verify, kVerifyHelp},
+       {"--json", &json, "print one JSON object"}},
+      [flags] { inspect(*flags); }};
 }
 
 }  // namespace vitrify::cli

@@ -1,4 +1,6 @@
 // The command line. Exit status: 0 good, 1 the user's mistake, 2 ours.
+#include <CLI/CLI.hpp>
+#include <cstdint>
 #include <cstdio>
 
 #include "commands.h"
@@ -9,6 +11,24 @@ namespace {
 
 int exit_status(vitrify_status status) { return status == VITRIFY_INTERNAL_ERROR ? 2 : 1; }
 
+void add(CLI::App& app, const Command& command) {
+  CLI::App* c = app.add_subcommand(command.name, command.help);
+  for (const Option& option : command.options) {
+    CLI::Option* added = std::visit(
+        [&](auto* target) {
+          using T = std::remove_pointer_t<decltype(target)>;
+          if constexpr (std::is_same_v<T, bool>)
+            return c->add_flag(option.name, *target, option.help);
+          else
+            return c->add_option(option.name, *target, option.help);
+        },
+        option.target);
+    if (std::holds_alternative<int*>(option.target)) added->check(CLI::Range(0, INT32_MAX).name("NUMBER"))->type_name("");
+    if (option.target.index() == 3) added->allow_extra_args(false);
+    added->required(option.required);
+  }
+}
+
 int main(int count, char** words) {
   CLI::App app("Vitrify turns ONNX models into engines and runs them.", "vitrify");
   app.set_version_flag("--version", vitrify_version());
@@ -16,15 +36,13 @@ int main(int count, char** words) {
   app.footer(
       "`vitrify COMMAND --help` tells more. With --json, one JSON object goes to stdout and "
       "everything else to stderr.");
-  std::vector<std::pair<CLI::App*, Command>> commands;
-  for (Command (*add)(CLI::App&) : {add_build, add_run, add_bench, add_inspect, add_ops}) {
-    Command run = add(app);
-    commands.emplace_back(app.get_subcommands(nullptr).back(), std::move(run));
-  }
+  const std::vector<Command> commands = {build_command(), run_command(), bench_command(),
+                                         inspect_command(), ops_command()};
+  for (const Command& command : commands) add(app, command);
   try {
     app.parse(count, words);
-    for (const auto& [command, run] : commands)
-      if (command->parsed()) run();
+    for (const Command& command : commands)
+      if (app.got_subcommand(command.name)) command.run();
     return 0;
   } catch (const CLI::ParseError& e) {
     return app.exit(e, std::cout, std::cerr) == 0 ? 0 : 1;

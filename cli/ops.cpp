@@ -48,16 +48,17 @@ void print_markdown(const Json& about) {
 
 }  // namespace
 
-Command add_ops(CLI::App& app) {
+Command ops_command() {
   auto json = std::make_shared<bool>(false);
-  CLI::App* c = app.add_subcommand("ops", "List the operators that are supported");
-  c->add_flag("--json", *json, "print one JSON object");
-  return [json] {
-    char* text = nullptr;
-    detail::check(vitrify_list_ops(&text));
-    const Json about = Json::parse(detail::take(text));
-    *json ? print_json(about) : print_markdown(about);
-  };
+  return {"ops",
+          "List the operators that are supported",
+          {{"--json", json.get(), "print one JSON object"}},
+          [json] {
+            char* text = nullptr;
+            detail::check(vitrify_list_ops(&text));
+            const Json about = Json::parse(detail::take(text));
+            *json ? print_json(about) : print_markdown(about);
+          }};
 }
 
 }  // namespace vitrify::cli

@@ -42,7 +42,7 @@ void check_output_names(const Engine& engine) {
   }
 }
 
-void run_command(const Flags& flags) {
+void run(const Flags& flags) {
   if (flags.repeat < 1) throw UsageError("--repeat must be at least 1");
   BuildOptions options;
   add_shapes(options, flags.shapes);
@@ -72,23 +72,23 @@ void run_command(const Flags& flags) {
 
 }  // namespace
 
-Command add_run(CLI::App& app) {
+Command run_command() {
   auto flags = std::make_shared<Flags>();
-  CLI::App* c = app.add_subcommand("run", "Run a model or engine");
-  c->add_option("file", flags->path, "ONNX or engine file")->required();
-  c->add_option("--input", flags->inputs, "NAME=FILE.npy")->allow_extra_args(false);
-  c->add_option("--shape", flags->shapes, "NAME=1x3x224x224: random input of that shape")
-      ->allow_extra_args(false);
-  c->add_option("--output-dir", flags->folder, "write NAME.npy for every output into this folder");
-  c->add_option("--threads", flags->threads, "use at most so many threads")
-      ->check(CLI::NonNegativeNumber);
-  c->add_option("--state", flags->states, "of a model: as for build")->allow_extra_args(false);
-  c->add_option("--repeat", flags->repeat,
-                "run so many times, with states kept from run to run; the last outputs count");
-  c->add_option("--verify", flags->verify, kVerifyHelp);
-  c->add_flag("--no-passes", flags->no_passes, "of a model: run it as imported");
-  c->add_flag("--json", flags->json, "print one JSON object");
-  return [flags] { run_command(*flags); };
+  auto& [path, folder, verify, inputs, shapes, states, threads, repeat, no_passes, json] = *flags;
+  return {"run",
+          "Run a model or engine",
+          {{"file", &path, "ONNX or engine file", true},
+           {"--input", &inputs, "NAME=FILE.npy"},
+           {"--shape", &shapes, "NAME=1x3x224x224: random input of that shape"},
+           {"--output-dir", &folder, "write NAME.npy for every output into this folder"},
+           {"--threads", &threads, "use at most so many threads"},
+           {"--state", &states, "of a model: as for build"},
+           {"--repeat", &repeat,
+            "run so many times, with states kept from run to run; the last outputs count"},
+           {"--verify", &verify, kVerifyHelp},
+           {"--no-passes", &no_passes, "of a model: run it as imported"},
+           {"--json", &json, "print one JSON object"}},
+          [flags] { run(*flags); }};
 }
 
 }  // namespace vitrify::cli
