@@ -1,8 +1,9 @@
 // Bodies (ir/body.h) in float32 over vectors: compiled once to a register program, then run over
 // rows of any length.
 //
-// Registers are tiles that stay in L1; bools are held as 0 and 1. Operands are float32 or bool, or
-// of another type that is only cast; results are float32, bool, or another type by a last cast.
+// Registers are tiles that stay in L1; bools are held as 0 and 1, f16 and bf16 as the floats that
+// they are computed in. Operands are one of these, or of another type that is only cast; so are
+// results, which get another type by a last cast.
 // Multiplications and the additions that follow them are fused (one rounding instead of two).
 #pragma once
 
@@ -26,6 +27,8 @@ struct BodyInstruction {
     kMulSub,     ///< a * b - c
     kNegMulAdd,  ///< c - a * b
     kNotZero,    ///< float to bool
+    kRoundHalf,  ///< float(float16(a))
+    kRoundBfloat16,
   };
   Code code{};
   UnaryKind unary{};

@@ -7,13 +7,23 @@
 #include "backend/cpu/kernels/body.h"
 #include "backend/cpu/kernels/convert.h"
 #include "base/error.h"
+#include "base/small_float.h"
 
 namespace vitrify::cpu {
 namespace {
 
 using Code = BodyInstruction::Code;
 
-bool is_native(DType t) { return t == DType::kFloat32 || t == DType::kBool; }
+bool is_half(DType t) { return t == DType::kFloat16 || t == DType::kBFloat16; }
+bool is_native(DType t) { return t == DType::kFloat32 || t == DType::kBool || is_half(t); }
+
+/// A constant as a register of its type holds it.
+float constant_value(const BodyStep& s) {
+  if (s.dtype == DType::kBool) return float(s.alpha != 0);
+  if (!is_half(s.dtype)) return float(s.alpha);
+  const SmallFloat& format = s.dtype == DType::kFloat16 ? kFloat16 : kBFloat16;
+  return float(decode(format, encode(format, s.alpha, false)));
+}
 
 /// The registers that a step reads; what else is in `args` means nothing.
 std::span<const int32_t> args_of(const BodyStep& s) {
@@ -29,8 +39,9 @@ std::string step_refusal(const Body& body, const std::vector<DType>& types, size
   const BodyStep& step = body.steps[s];
   const size_t self = size_t(body.inputs) + s;
   if (step.code == BodyStep::Code::kCast) {
-    if (is_native(step.dtype)) return {};
-    if (!is_native(types[size_t(step.args[0])])) return "a cast that needs no float";
+    const bool from_float = is_native(types[size_t(step.args[0])]);
+    if (is_native(step.dtype) && (from_float || !is_half(step.dtype))) return {};
+    if (!from_float) return "a cast that needs no float";
     return is_result[self] && uses[self] == 0
                ? ""
                : cat("a cast to ", name(step.dtype), " inside of the body");
@@ -76,18 +87,31 @@ class Compiler {
   // kFirstConstant + a constant.
   static constexpr int32_t kFirstStep = 1 << 16, kFirstConstant = 1 << 24;
 
-  /// Casts that change nothing here: to float, from anything (bools are floats), and to what a
-  /// result is stored as.
+  /// Casts that change nothing here: to float, from anything (bools are floats), to what a result
+  /// is stored as, and to a half type from what has its values.
   void find_aliases() {
     alias_.resize(types_.size());
+    std::vector<bool> is_read(types_.size());
+    for (const BodyStep& s : body_.steps)
+      for (int32_t a : args_of(s)) is_read[size_t(a)] = true;
     for (size_t r = 0; r < types_.size(); ++r) {
       alias_[r] = r;
       if (r < inputs_) continue;
       const BodyStep& s = body_.steps[r - inputs_];
       if (s.code != BodyStep::Code::kCast) continue;
       const DType from = types_[size_t(s.args[0])];
-      if (s.dtype != DType::kBool || from == DType::kBool) alias_[r] = alias_[size_t(s.args[0])];
+      const bool rounds = is_half(s.dtype) && is_read[r] && !holds(size_t(s.args[0]), s.dtype);
+      if (!rounds && (s.dtype != DType::kBool || from == DType::kBool))
+        alias_[r] = alias_[size_t(s.args[0])];
     }
+  }
+
+  /// True when the register's values are of the half type for certain.
+  bool holds(size_t reg, DType half) const {
+    reg = alias_[reg];
+    if (types_[reg] == DType::kBool) return true;
+    const bool given = reg < inputs_ || body_.steps[reg - inputs_].code == BodyStep::Code::kCast;
+    return given && types_[reg] == half;
   }
 
   void count_uses() {
@@ -108,8 +132,7 @@ class Compiler {
     int32_t& value = source_[inputs_ + s];
     if (step.code == BodyStep::Code::kConstant) {
       value = kFirstConstant + int32_t(program_.constants.size() / kBodyLanes);
-      const double v = step.dtype == DType::kBool ? double(step.alpha != 0) : step.alpha;
-      program_.constants.insert(program_.constants.end(), kBodyLanes, float(v));
+      program_.constants.insert(program_.constants.end(), kBodyLanes, constant_value(step));
       return;
     }
     BodyInstruction i;
@@ -129,7 +152,9 @@ class Compiler {
         i.code = Code::kSelect;
         break;
       default:
-        i.code = Code::kNotZero;
+        i.code = step.dtype == DType::kFloat16    ? Code::kRoundHalf
+                 : step.dtype == DType::kBFloat16 ? Code::kRoundBfloat16
+                                                  : Code::kNotZero;
     }
     value = kFirstStep + int32_t(program_.code.size());
     program_.code.push_back(i);

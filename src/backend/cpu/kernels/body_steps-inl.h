@@ -13,6 +13,7 @@
 #include "backend/cpu/kernels/body.h"
 #include "backend/cpu/kernels/body_steps.h"
 #include "backend/cpu/kernels/math-inl.h"
+#include "backend/cpu/kernels/round-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -312,6 +313,10 @@ HWY_INLINE void run_instruction(const BodyInstruction& in, const BodySource* sou
     case Code::kNotZero:
       return map1(a, out, n,
                   [=](Vec x) HWY_ATTR { return hn::IfThenZeroElse(hn::Eq(x, zero), set(1.0f)); });
+    case Code::kRoundHalf:
+      return map1(a, out, n, [](Vec x) HWY_ATTR { return round_half(x); });
+    case Code::kRoundBfloat16:
+      return map1(a, out, n, [](Vec x) HWY_ATTR { return round_bfloat16(x); });
   }
 }
 

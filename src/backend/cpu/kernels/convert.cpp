@@ -10,7 +10,7 @@
 #define HWY_TARGET_INCLUDE "backend/cpu/kernels/convert.cpp"
 #include "hwy/foreach_target.h"
 //
-#include "backend/cpu/kernels/simd_partial-inl.h"
+#include "backend/cpu/kernels/round-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -41,6 +41,31 @@ void floats_to_halves(const float* from, int64_t n, std::byte* to) {
   for (; i < n; ++i) half[i] = float_to_half(from[i]);
 }
 
+void bfloat16s_to_floats(const std::byte* from, int64_t n, float* to) {
+  const Floats d;
+  const hn::RebindToUnsigned<Floats> du;
+  const hn::Rebind<uint16_t, Floats> dh;
+  const auto* half = reinterpret_cast<const uint16_t*>(from);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    hn::StoreU(hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(dh, half + i)))), d,
+               to + i);
+  for (; i < n; ++i) to[i] = bfloat16_to_float(half[i]);
+}
+
+void floats_to_bfloat16s(const float* from, int64_t n, std::byte* to) {
+  const Floats d;
+  const hn::RebindToUnsigned<Floats> du;
+  const hn::Rebind<uint16_t, Floats> dh;
+  auto* half = reinterpret_cast<uint16_t*>(to);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const auto bits = hn::BitCast(du, round_bfloat16(hn::LoadU(d, from + i)));
+    hn::StoreU(hn::TruncateTo(dh, hn::ShiftRight<16>(bits)), dh, half + i);
+  }
+  for (; i < n; ++i) half[i] = float_to_bfloat16(from[i]);
+}
+
 // The loops below are left to the compiler: they are simple and it knows every conversion.
 template <class T>
 HWY_ATTR void to_floats(const std::byte* from, int64_t n, float* to) {
@@ -69,9 +94,7 @@ void load_row(DType dtype, const std::byte* from, int64_t n, float* to) {
     case DType::kFloat16:
       return halves_to_floats(from, n, to);
     case DType::kBFloat16:
-      for (int64_t i = 0; i < n; ++i)
-        to[i] = bfloat16_to_float(reinterpret_cast<const uint16_t*>(from)[i]);
-      return;
+      return bfloat16s_to_floats(from, n, to);
     case DType::kBool:
       for (int64_t i = 0; i < n; ++i) to[i] = from[i] != std::byte{0} ? 1.0f : 0.0f;
       return;
@@ -105,9 +128,7 @@ void store_row(DType dtype, const float* from, int64_t n, std::byte* to) {
     case DType::kFloat16:
       return floats_to_halves(from, n, to);
     case DType::kBFloat16:
-      for (int64_t i = 0; i < n; ++i)
-        reinterpret_cast<uint16_t*>(to)[i] = float_to_bfloat16(from[i]);
-      return;
+      return floats_to_bfloat16s(from, n, to);
     case DType::kBool:
       for (int64_t i = 0; i < n; ++i) to[i] = std::byte(!(from[i] == 0.0f));
       return;
