@@ -22,6 +22,8 @@ class Backend {
   /// Device memory, 64-byte aligned; throws a user error when there is none left.
   virtual std::shared_ptr<std::byte> allocate(int64_t bytes) = 0;
   virtual std::span<const Tactic> tactics() const = 0;
+  /// Floats that its fast tactics compute in.
+  virtual std::vector<DType> computing_types() const = 0;
 };
 
 /// All backends, in order of preference; rows in registry.cpp.

@@ -1,4 +1,5 @@
 // Plans for the bodies of control flow: each is optimised and planned like a model of its own.
+#include "backend/backend.h"
 #include "builder/parts.h"
 #include "ops/table.h"
 
@@ -14,6 +15,7 @@ class BodyPlanner {
     options_.progress = nullptr;
     options_.passes.after = nullptr;
     options_.passes.trace = &report.decisions;
+    options_.passes.computing_types = backends().front()->computing_types();
   }
 
   /// The graph with planned bodies in its control flow.

@@ -157,6 +157,7 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   check_states(graph);
   PipelineOptions passes = options.passes;
   passes.trace = &report.decisions;
+  passes.computing_types = backends().front()->computing_types();
   size_t before = graph.nodes.size();
   passes.after = [&](std::string_view pass, const Graph& g, double ms) {
     log(2,

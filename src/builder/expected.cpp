@@ -116,6 +116,14 @@ double rounding_of(DType dtype) {
   return dtype == DType::kFloat16 ? 2e-3 : dtype == DType::kBFloat16 ? 2e-2 : 0.2;
 }
 
+/// Of the node's result `o`: by its type, and by those that its body rounds to on the way.
+double rounding_of(const Node& node, size_t o) {
+  double most = rounding_of(node.types[o].dtype);
+  if (const Body* body = node.op.body())
+    for (const BodyStep& s : body->steps) most = std::max(most, rounding_of(s.dtype));
+  return most;
+}
+
 }  // namespace
 
 std::vector<int64_t> sample_positions(const Dims& dims, int64_t all_up_to) {
@@ -158,7 +166,7 @@ std::string difference(const Node& node, const Expected& expected, std::span<con
                        double tolerance) {
   for (size_t o = 0; o < expected.outputs.size(); ++o) {
     const auto& [positions, values] = expected.outputs[o];
-    const double allowed = std::max(tolerance, rounding_of(node.types[o].dtype));
+    const double allowed = std::max(tolerance, rounding_of(node, o));
     double scale = 0;
     for (double v : values)
       if (std::isfinite(v)) scale = std::max(scale, std::abs(v));

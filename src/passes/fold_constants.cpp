@@ -92,33 +92,38 @@ bool has_fact(const GraphBuilder& b, const Node& n) {
 
 }  // namespace
 
+ConstantRef folded(GraphBuilder& b, const Node& n) {
+  std::vector<Value> inputs;
+  for (ValueId i : n.inputs)
+    inputs.push_back(i.valid() ? Value(b.constant_of(i)->aligned()) : Value());
+  std::vector<Value> outputs(1);
+  run_reference(n, inputs, outputs, {});
+  auto data = std::make_shared<ConstantData>();
+  data->id = b.fresh_constant_id();
+  data->tensor = outputs[0].tensor;
+  data->recipe = make_recipe(n, b.graph());
+  return data;
+}
+
 static Graph fold(const Graph& graph, const PassContext& context, bool early) {
   int64_t budget = context.fold_budget;
-  return rewrite_graph(
-      graph, make_builder(&graph),
-      [&](GraphBuilder& b, int32_t index, std::map<ValueId, ValueId>& map) {
-        copy_node(b, graph, index, map);
-        ValueId v = map.at({index, 0});
-        const Node n = b.node(v);
-        if (n.op.is<Constant>() || n.types.empty()) return;
-        if (has_fact(b, n)) {
-          map[{index, 0}] = fold_fact(b, n);
-          return;
-        }
-        if (early && waits(b.graph(), n)) return;
-        if (!foldable(b.graph(), n) || !within_budget(b.graph(), n, &budget)) return;
-        std::vector<Value> inputs;
-        for (ValueId i : n.inputs)
-          inputs.push_back(i.valid() ? Value(b.constant_of(i)->aligned()) : Value());
-        std::vector<Value> outputs(1);
-        run_reference(n, inputs, outputs, {});
-        auto data = std::make_shared<ConstantData>();
-        data->id = b.fresh_constant_id();
-        data->tensor = outputs[0].tensor;
-        data->recipe = make_recipe(n, b.graph());
-        map[{index, 0}] = b.constant(ConstantRef(std::move(data)));
-        context.decide("constant", n.origins, cat(n.op.label(), " -> ", n.types[0].str()));
-      });
+  return rewrite_graph(graph, make_builder(&graph),
+                       [&](GraphBuilder& b, int32_t index, std::map<ValueId, ValueId>& map) {
+                         copy_node(b, graph, index, map);
+                         ValueId v = map.at({index, 0});
+                         const Node n = b.node(v);
+                         if (n.op.is<Constant>() || n.types.empty()) return;
+                         if (has_fact(b, n)) {
+                           map[{index, 0}] = fold_fact(b, n);
+                           return;
+                         }
+                         if (early && waits(b.graph(), n)) return;
+                         if (!foldable(b.graph(), n) || !within_budget(b.graph(), n, &budget))
+                           return;
+                         map[{index, 0}] = b.constant(folded(b, n));
+                         context.decide("constant", n.origins,
+                                        cat(n.op.label(), " -> ", n.types[0].str()));
+                       });
 }
 
 Graph fold_constants_early(const Graph& graph, const PassContext& context) {

@@ -26,6 +26,9 @@ constexpr PassRow kPasses[] = {
     {"merge_siblings", merge_siblings, "adds up convolutions of the same input into one"},
     {"recognize_attention", recognize_attention,
      "finds scaled dot-product attention in its pieces"},
+    {"widen_halves", widen_halves,
+     "computes in f32 what the model has in f16 and bf16, where those have no fast kernels"},
+    {"fold_affine_again", fold_affine, "folds the scales of what was widened"},
     {"fold_constants_again", fold_constants, "computes what the rewrites made constant"},
     {"simplify_again", simplify, "cleans up after the rewrites"},
     {"fuse_epilogues", fuse_epilogues,
@@ -70,7 +73,7 @@ Graph run_pipeline(Graph graph, const PipelineOptions& given) {
     const auto& off = options.disabled_passes;
     if (std::find(off.begin(), off.end(), row.name) != off.end()) continue;
     const PassContext context{std::string(row.name), options.trace, options.disabled_rules,
-                              options.fold_budget};
+                              options.fold_budget, options.computing_types};
     const size_t told = options.trace ? options.trace->size() : 0;
     auto start = std::chrono::steady_clock::now();
     Graph after = row.run(graph, context);

@@ -21,7 +21,8 @@ std::span<const PassRow> pass_table();
 struct PipelineOptions {
   bool enabled = true;  ///< false: the graph stays as imported
   std::vector<std::string> disabled_passes, disabled_rules;
-  int64_t fold_budget = int64_t{64} << 20;  ///< bytes
+  int64_t fold_budget = int64_t{64} << 20;              ///< bytes
+  std::vector<DType> computing_types{DType::kFloat32};  ///< as PassContext has them
   Trace* trace = nullptr;
   /// Called after every pass ("imported" first): for `inspect --graph STAGE` and timing.
   std::function<void(std::string_view pass, const Graph&, double milliseconds)> after;
@@ -38,6 +39,7 @@ Graph recognize_norms(const Graph&, const PassContext&);        // recognize_nor
 Graph recognize_attention(const Graph&, const PassContext&);    // recognize_attention.cpp
 Graph fold_affine(const Graph&, const PassContext&);            // fold_affine.cpp
 Graph merge_siblings(const Graph&, const PassContext&);         // merge_siblings.cpp
+Graph widen_halves(const Graph&, const PassContext&);           // widen_halves.cpp
 Graph push_transposes(const Graph&, const PassContext&);        // push_transposes.cpp
 Graph fuse_epilogues(const Graph&, const PassContext&);         // fuse_epilogues.cpp
 Graph fuse_regions(const Graph&, const PassContext&);           // fuse_regions.cpp
@@ -51,6 +53,8 @@ std::span<const Rule> affine_rules();
 std::span<const Rule> sibling_rules();
 std::span<const Rule> attention_rules();
 
+/// The result of a pure node whose inputs are constants, as a constant that keeps its recipe.
+ConstantRef folded(GraphBuilder& builder, const Node& node);  // fold_constants.cpp
 /// The plain nodes that a node with a body, or the nodes that a region, stands for; returns the
 /// values of its outputs (of a body: output 0). Other ops are copied.
 std::vector<ValueId> emit_split(GraphBuilder& builder, const Node& node,

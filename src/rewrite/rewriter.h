@@ -27,6 +27,8 @@ struct PassContext {
   Trace* trace = nullptr;  ///< may be null
   std::vector<std::string> disabled_rules;
   int64_t fold_budget = int64_t{64} << 20;  ///< bytes that folding may add in all
+  /// Floats that the backend has fast kernels for; smaller ones are widened to one of them.
+  std::vector<DType> computing_types{DType::kFloat32};
   void decide(std::string rule, std::vector<std::string> where, std::string effect) const {
     if (trace) trace->push_back({pass, std::move(rule), std::move(where), std::move(effect)});
   }

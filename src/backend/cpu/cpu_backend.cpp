@@ -35,6 +35,7 @@ class CpuBackend final : public Backend {
     return {static_cast<std::byte*>(data), [](std::byte* p) { ::operator delete(p, kAlign); }};
   }
   std::span<const Tactic> tactics() const override { return cpu::tactics(); }
+  std::vector<DType> computing_types() const override { return {DType::kFloat32}; }
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ class NullBackend final : public Backend {
     return {static_cast<std::byte*>(data), [](std::byte* p) { ::operator delete(p, kAlign); }};
   }
   std::span<const Tactic> tactics() const override { return {}; }
+  std::vector<DType> computing_types() const override { return {}; }
 };
 
 }  // namespace
