@@ -112,8 +112,8 @@ void Context::check_inputs() {
   key_.clear();
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Type& type = graph.type(graph.inputs[i].value);
-    require(inputs_[i].has_value() || type.kind == Type::Kind::kOptional, "input '",
-            graph.inputs[i].name, "' is not set: it must be ", type.str());
+    if (!inputs_[i].has_value() && type.kind != Type::Kind::kOptional)
+      fail("input '", graph.inputs[i].name, "' is not set: it must be ", type.str());
     key_.push_back(int64_t(inputs_[i].kind));
     if (inputs_[i].kind != Value::Kind::kTensor) continue;
     for (int64_t d : inputs_[i].tensor.dims()) key_.push_back(d);
@@ -193,6 +193,7 @@ Status Context::bind() {
     active_ = nullptr;
     if (cache_.size() > kCachedBindings) cache_.pop_back();
     activate();
+    bind_branches();
   });
 }
 
@@ -217,14 +218,11 @@ void Context::activate() {
     arena_capacity_ = 0;
     arena_ = allocate(cached.binding.arena_bytes);
     arena_capacity_ = cached.binding.arena_bytes;
+    ++generation_;
   } else if (!arena_) {
     arena_ = allocate(0);
   }
   active_plan_ = cached.plan;
-  const Layout& layout = active_plan_->layout;
-  output_of_root_.assign(layout.values.size(), -1);
-  for (size_t o = 0; o < layout.output_root.size(); ++o)
-    if (layout.output_root[o] >= 0) output_of_root_[size_t(layout.output_root[o])] = int32_t(o);
   active_ = &cached.binding;
   try {
     refresh_outputs();
@@ -252,11 +250,11 @@ void Context::refresh_outputs() {
     output_capacity_[o] = bytes;
   }
   // Of all shapes: going back to one that is known must not allocate.
-  for (auto& cached : cache_) point_outputs(*cached->plan, cached->binding);
+  for (auto& cached : cache_) point_values(*cached->plan, cached->binding);
 }
 
-/// Makes the binding's outputs views of the current output buffers.
-void Context::point_outputs(const LoadedPlan& plan, Binding& binding) const {
+/// Makes the binding's outputs, and what branches read, views of the current memory.
+void Context::point_values(const LoadedPlan& plan, Binding& binding) const {
   const Graph& graph = engine_->graph();
   if (binding.outputs_generation == generation_) return;
   binding.outputs.assign(graph.outputs.size(), {});
@@ -267,6 +265,7 @@ void Context::point_outputs(const LoadedPlan& plan, Binding& binding) const {
         dtype != DType::kString)
       binding.outputs[o] = Tensor::view(dtype, binding.values[v].dims, output_memory_[o].get());
   }
+  lend_operands(plan, binding);
   binding.outputs_generation = generation_;
 }
 

@@ -82,7 +82,9 @@ class Context {
   const LoadedPlan& choose_plan() const;
   void activate();
   void refresh_outputs();
-  void point_outputs(const LoadedPlan& plan, Binding& binding) const;
+  void point_values(const LoadedPlan& plan, Binding& binding) const;
+  void lend_operands(const LoadedPlan& plan, Binding& binding) const;
+  void bind_branches();
   std::shared_ptr<std::byte> allocate(int64_t bytes);
   void forget_results();
   void normalize_bools();
@@ -91,13 +93,17 @@ class Context {
   void run_step(size_t s);
   void log_step(size_t s, double milliseconds) const;
   void run_reference_step(size_t s);
+  Context& body_context(const Graph& body, std::shared_ptr<const Engine> engine);
   std::vector<Value> run_body(const Graph& body, std::vector<Value> inputs);
+  Context& enter_branch(size_t s, bool then);
+  bool run_branch(size_t s);
   void run_tactic_step(size_t s);
   void take_dynamic(size_t s, std::span<Value> results);
   bool outputs_are_stale() const;
   void finish_outputs();
   void keep_states();
-  std::byte* pointer(int32_t v) const;
+  std::byte* pointer(int32_t v) const { return pointer(*active_plan_, *active_, v); }
+  std::byte* pointer(const LoadedPlan& plan, const Binding& binding, int32_t v) const;
   Value value_of(int32_t v) const;
 
   std::shared_ptr<const Engine> engine_;
@@ -114,7 +120,6 @@ class Context {
   int64_t arena_capacity_ = 0, scratch_capacity_ = 0;
   std::vector<std::shared_ptr<std::byte>> output_memory_;
   std::vector<int64_t> output_capacity_;
-  std::vector<int32_t> output_of_root_;  ///< per value of the active plan
   std::vector<int32_t> input_of_node_;
   uint64_t generation_ = 1;
   std::vector<Value> dynamic_;  ///< per value

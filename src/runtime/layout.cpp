@@ -142,16 +142,16 @@ struct Maker {
   }
 
   void place_outputs() {
-    std::vector<bool> taken(out.values.size());
+    out.output_of_root.assign(out.values.size(), -1);
     for (const auto& o : graph.outputs) {
       const int32_t v = out.flat(o.value), root = out.root[size_t(v)];
-      const bool direct =
-          out.storage[size_t(root)] == Storage::kArena && !taken[size_t(root)] && covers_root(v);
+      const bool direct = out.storage[size_t(root)] == Storage::kArena &&
+                          out.output_of_root[size_t(root)] < 0 && covers_root(v);
+      if (direct) out.output_of_root[size_t(root)] = int32_t(out.output_root.size());
       out.output_root.push_back(direct ? root : -1);
-      if (direct) taken[size_t(root)] = true;
     }
-    for (size_t v = 0; v < taken.size(); ++v)
-      if (taken[v]) out.storage[v] = Storage::kOutput;
+    for (size_t v = 0; v < out.values.size(); ++v)
+      if (out.output_of_root[v] >= 0) out.storage[v] = Storage::kOutput;
     for (size_t v = 0; v < out.values.size(); ++v)
       out.storage[v] = out.storage[size_t(out.root[v])];
   }

@@ -41,6 +41,7 @@ struct Layout {
   std::vector<std::vector<int32_t>> late_facts;  ///< per segment: kFact values known when it starts
   std::vector<int32_t>
       output_root;  ///< per graph output: the root that is its buffer, or -1: copied
+  std::vector<int32_t> output_of_root;  ///< per value: the other way round, or -1
   std::set<std::string> input_symbols;
 
   int32_t flat(ValueId v) const { return first_value[size_t(v.node)] + v.output; }

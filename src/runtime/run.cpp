@@ -108,7 +108,7 @@ void Context::run_step(size_t s) {
     if (layout.late[s] && tactic) active_->bind_late_step(s);
     if (tactic)
       run_tactic_step(s);
-    else
+    else if (!run_branch(s))
       run_reference_step(s);
   } catch (const Error& e) {
     if (!e.origin().empty()) throw;
@@ -118,23 +118,23 @@ void Context::run_step(size_t s) {
   for (int32_t v : layout.release[s]) dynamic_[size_t(v)] = {};
 }
 
-std::byte* Context::pointer(int32_t v) const {
-  const Layout& layout = active_plan_->layout;
+std::byte* Context::pointer(const LoadedPlan& plan, const Binding& binding, int32_t v) const {
+  const Layout& layout = plan.layout;
   const auto root = size_t(layout.root[size_t(v)]);
   const ValueId id = layout.values[root];
-  const int64_t offset = active_->values[size_t(v)].offset;
+  const int64_t offset = binding.values[size_t(v)].offset;
   switch (layout.storage[root]) {
     case Storage::kArena:
-      return arena_.get() + active_->root_offset[root] + offset;
+      return arena_.get() + binding.root_offset[root] + offset;
     case Storage::kOutput:
-      return output_memory_[size_t(output_of_root_[root])].get() + offset;
+      return output_memory_[size_t(layout.output_of_root[root])].get() + offset;
     case Storage::kConstant:
       return const_cast<std::byte*>(engine_->constant(id.node).raw()) + offset;
     case Storage::kInput:
       return const_cast<std::byte*>(input(size_t(input_of_node_[size_t(id.node)])).tensor.raw()) +
              offset;
     case Storage::kFact:
-      return const_cast<std::byte*>(active_->facts[root].raw()) + offset;
+      return const_cast<std::byte*>(binding.facts[root].raw()) + offset;
     case Storage::kDynamic:
       return const_cast<std::byte*>(dynamic_[root].tensor.raw());
     case Storage::kNone:
@@ -207,18 +207,13 @@ Value copy_of(const Value& value) {
 std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> inputs) {
   const std::shared_ptr<const Engine> engine = engine_->body(body);
   if (!engine) return interpret_body(body, std::move(inputs));
-  std::unique_ptr<Context>& context = bodies_[&body];
-  if (!context) {
-    ContextOptions options = options_;
-    options.account = account_;
-    context = std::make_unique<Context>(engine, options);
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) context->set_input(i, std::move(inputs[i])).check();
-  const Status ran = context->run();
+  Context& context = body_context(body, engine);
+  for (size_t i = 0; i < inputs.size(); ++i) context.set_input(i, std::move(inputs[i])).check();
+  const Status ran = context.run();
   if (ran.cancelled) throw Cancelled{};
   ran.check();
   std::vector<Value> outputs;
-  for (size_t o = 0; o < body.outputs.size(); ++o) outputs.push_back(copy_of(context->output(o)));
+  for (size_t o = 0; o < body.outputs.size(); ++o) outputs.push_back(copy_of(context.output(o)));
   return outputs;
 }
 
