@@ -54,7 +54,7 @@ if(VITRIFY_TESTS)
   foreach(source ${tests})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
-    if(name MATCHES "^(api|cli|package)_test$") # these see only what users see
+    if(name MATCHES "^(api|api_runs|api_values|cli|package)_test$") # these see only what users see
       target_link_libraries(${name} PRIVATE vitrify_shared vitrify_sanitize GTest::gtest_main)
     else()
       target_link_libraries(${name} PRIVATE vitrify_all GTest::gtest_main)

@@ -2,33 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <filesystem>
 #include <thread>
 
-#include "model_bytes.h"
-#include "vitrify/vitrify.hpp"
+#include "api_parts.h"
 
 namespace {
 
-using namespace model_bytes;  // NOLINT: a test
-
-struct Files {
-  std::filesystem::path folder;
-  Files() {
-    std::string name = testing::TempDir() + "/vitrify_api_XXXXXX";
-    folder = mkdtemp(name.data());
-  }
-  ~Files() { std::filesystem::remove_all(folder); }
-  std::string operator()(const std::string& name) const { return (folder / name).string(); }
-  std::string model(const Model& m, const std::string& name = "m.onnx") const {
-    write_file((*this)(name), to_bytes(m));
-    return (*this)(name);
-  }
-};
-
-std::vector<float> numbers(vitrify::ValueView v) {
-  return {v.data<float>().begin(), v.data<float>().end()};
-}
+using namespace api_parts;  // NOLINT: a test
 
 TEST(Api, BuildsLoadsAndRuns) {
   Files files;
@@ -58,19 +38,6 @@ TEST(Api, BuildsLoadsAndRuns) {
   context.set_input_data<float>("x", {1, 3}, one);
   context.run();
   EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{0, 3, 0}));
-}
-
-/// The message of a call that must fail as a user's mistake.
-template <class F>
-std::string user_error(F&& f) {
-  try {
-    f();
-  } catch (const vitrify::Failure& e) {
-    EXPECT_EQ(e.status(), VITRIFY_USER_ERROR) << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "was accepted";
-  return "";
 }
 
 TEST(Api, NamesWhatIsWrong) {

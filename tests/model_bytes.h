@@ -14,10 +14,14 @@ using protozero::pbf_writer;
 /// Element types as ONNX numbers them.
 enum { kFloat = 1, kInt64 = 7, kString = 8, kBool = 9 };
 
+/// Types around the tensor's, the innermost last: {kOptional, kSequence} is optional(seq(…)).
+enum Wrap { kSequence = 4, kOptional = 9 };  // as TypeProto numbers them
+
 struct Info {
   std::string name;
   int type = kFloat;
   std::vector<std::string> dims;  ///< numbers or names
+  std::vector<Wrap> wraps = {};
 };
 struct Node {
   std::string op;
@@ -49,6 +53,12 @@ inline std::string info_bytes(const Info& info) {
   pbf_writer(tensor).add_int32(1, info.type);
   pbf_writer(tensor).add_message(2, shape);
   pbf_writer(type).add_message(1, tensor);
+  for (size_t i = info.wraps.size(); i-- > 0;) {
+    std::string wrap, wrapped;
+    pbf_writer(wrap).add_message(1, type);
+    pbf_writer(wrapped).add_message(uint32_t(info.wraps[i]), wrap);
+    type = wrapped;
+  }
   pbf_writer(out).add_string(1, info.name);
   pbf_writer(out).add_message(2, type);
   return out;
@@ -94,8 +104,8 @@ inline std::string to_bytes(const Model& model) {
   pbf_writer w(out);
   w.add_int64(1, 8);
   w.add_message(7, graph);
-  for (const auto& [domain, version] :
-       std::vector<std::pair<std::string, int64_t>>{{"", 17}, {"test.ops", 1}, {"example.ops", 1}}) {
+  for (const auto& [domain, version] : std::vector<std::pair<std::string, int64_t>>{
+           {"", 17}, {"test.ops", 1}, {"example.ops", 1}}) {
     std::string opset;
     pbf_writer(opset).add_string(1, domain);
     pbf_writer(opset).add_int64(2, version);

@@ -61,6 +61,22 @@ void Context::fail_unknown_input(std::string_view name) const {
   fail("there is no input '", name, "': the model has ", names);
 }
 
+namespace {
+/// Checks the items of a sequence, each on its own: their extents may differ.
+void check_items(const Type& type, const Value& value, const std::string& what) {
+  if (type.kind == Type::Kind::kOptional) return check_items(*type.element, value, what);
+  if (value.kind != Value::Kind::kSequence) return;
+  for (size_t i = 0; i < value.sequence->size(); ++i) {
+    const Value& item = (*value.sequence)[i];
+    const std::string name = cat("item ", i, " of ", what);
+    require(item.has_value(), name, " must have a value");
+    Bindings alone;
+    bind_symbols(*type.element, item, name, alone);
+    check_items(*type.element, item, name);
+  }
+}
+}  // namespace
+
 Status Context::set_input(size_t i, Value value) {
   return guarded([&] {
     const Graph& graph = engine_->graph();
@@ -70,6 +86,7 @@ Status Context::set_input(size_t i, Value value) {
     require(value.has_value() || type.kind == Type::Kind::kOptional, what, " must have a value");
     Bindings alone;
     bind_symbols(type, value, what, alone);
+    check_items(type, value, what);
     if (value.kind == Value::Kind::kTensor) value.tensor = value.tensor.aligned();
     // A tensor's bools are looked at by every run.
     if (value.kind == Value::Kind::kSequence) value = with_normal_bools(value);
