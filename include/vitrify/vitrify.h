@@ -226,8 +226,8 @@ VITRIFY_API vitrify_status vitrify_context_set_input_data(vitrify_context* conte
                                                           size_t rank, const int64_t* dims,
                                                           const void* data);
 /* Runs with the inputs that are set. The first run on a combination of input shapes prepares it;
- * a later one allocates nothing where all steps have fast kernels and extents follow from the
- * inputs' shapes. On failure there are no outputs and states stay as they were; the context can be
+ * a later one allocates nothing where all steps have fast kernels, extents follow from the inputs'
+ * shapes and no state was set or reset in between. On failure there are no outputs and states stay as they were; the context can be
  * used further. VITRIFY_USER_ERROR when an input is not set, shapes do not fit the model or a
  * profile, or data do not (an index out of range); VITRIFY_CANCELLED after a cancel. */
 VITRIFY_API vitrify_status vitrify_context_run(vitrify_context* context);

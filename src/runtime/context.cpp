@@ -62,7 +62,8 @@ void Context::fail_unknown_input(std::string_view name) const {
 }
 
 namespace {
-/// Checks the items of a sequence, each on its own: their extents may differ.
+/// Checks the items of a sequence but for their extents: models tell these wrongly, and what reads
+/// an item checks them.
 void check_items(const Type& type, const Value& value, const std::string& what) {
   if (type.kind == Type::Kind::kOptional) return check_items(*type.element, value, what);
   if (value.kind != Value::Kind::kSequence) return;
@@ -70,9 +71,11 @@ void check_items(const Type& type, const Value& value, const std::string& what) 
     const Value& item = (*value.sequence)[i];
     const std::string name = cat("item ", i, " of ", what);
     require(item.has_value(), name, " must have a value");
-    Bindings alone;
-    bind_symbols(*type.element, item, name, alone);
-    check_items(*type.element, item, name);
+    Bindings nothing;
+    Type element = *type.element;
+    element.shape.reset();
+    bind_symbols(element, item, name, nothing);
+    check_items(element, item, name);
   }
 }
 }  // namespace

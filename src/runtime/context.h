@@ -6,7 +6,9 @@
 //   context.output(0)  // stays valid until the next run
 //
 // Nothing here throws but constructors. After a first run on a combination of input shapes, `run`
-// on it does not allocate, unless a step runs on a reference kernel or its extents depend on data.
+// on it does not allocate, unless a step runs on a reference kernel or its extents depend on data,
+// or a state was set or reset since the last run. An If over bodies with plans counts as what its
+// bodies run.
 //
 // The memory limit covers the arena, output buffers, scratch memory, states and every tensor that a
 // run makes, each charged before it is allocated. Not covered: the engine and its weights, inputs
