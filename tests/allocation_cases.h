@@ -309,8 +309,9 @@ inline Case lstm_with_states() {
 }
 
 /// y = sigmoid(condition ? relu(x·w) + z : v - 2x) with v the rows of an input under other extents:
-/// captures of inputs, of views of them, and of what other steps give.
-inline Case branches(const char* name, bool inner) {
+/// captures of inputs, of views of them, and of what other steps give. `small`: its greatest, so
+/// that other shapes need another arena, but no other output.
+inline Case branches(const char* name, bool inner, bool small) {
   const std::vector<Message> outputs = {value_info("r", unranked_type(kF32))};
   Message yes = graph({{node("MatMul", {"x", "w"}, {"a"}), node("Relu", {"a"}, {"b"}),
                         node("Add", {"b", "z"}, {"r"})},
@@ -334,7 +335,8 @@ inline Case branches(const char* name, bool inner) {
           {node("Add", {"x", "x"}, {"t"}), node("Reshape", {"u", "flat"}, {"v"}),
            node("If", {"c"}, {"i"},
                 {graph_attribute("then_branch", yes), graph_attribute("else_branch", no)}),
-           node("Sigmoid", {"i"}, {"y"}), node("Not", {"other"}, {"n"})}};
+           node("Sigmoid", {"i"}, {small ? "s" : "y"}), node("Not", {"other"}, {"n"}),
+           node("ReduceMax", {small ? "s" : "x"}, {small ? "y" : "unused"})}};
 }
 
 inline std::vector<Case> all_cases() {
@@ -342,8 +344,9 @@ inline std::vector<Case> all_cases() {
   for (auto& family : {convolutions(), pools_and_reductions(), norms(), attentions(),
                        pointwise_chains(), movements(), recurrences()})
     all.insert(all.end(), family.begin(), family.end());
-  all.push_back(branches("branches", false));
-  all.push_back(branches("branches within branches", true));
+  all.push_back(branches("branches", false, false));
+  all.push_back(branches("branches with a small result", false, true));
+  all.push_back(branches("branches within branches", true, false));
   return all;
 }
 
