@@ -26,6 +26,12 @@ class BodyMaker {
     s.args[0] = c, s.args[1] = a, s.args[2] = b;
     return add(s);
   }
+  /// To `half` and back.
+  int32_t rounded(int32_t a, DType half) {
+    BodyStep down{.code = BodyStep::Code::kCast, .dtype = half}, up = down;
+    down.args[0] = a, up.args[0] = add(down), up.dtype = DType::kFloat32;
+    return add(up);
+  }
   int32_t constant(double v) {
     return add({.code = BodyStep::Code::kConstant, .alpha = v, .dtype = DType::kFloat32});
   }
@@ -45,6 +51,7 @@ class BodyMaker {
 struct Epilogue {
   Body body;
   std::vector<Tensor> operands;
+  double tolerance = 0;  ///< beyond the op's own
 };
 
 /// Bodies over a result of extents `dims`.
@@ -83,6 +90,25 @@ std::vector<Epilogue> make_epilogues(const Dims& dims, SampleRandom& random) {
     inner[dims.size() - 2] = dims[dims.size() - 2];
     all.push_back({m.take(), {tensor(inner), tensor({1})}});
   }
+  for (DType half : {DType::kFloat16, DType::kBFloat16}) {
+    const double tolerance = half == DType::kFloat16 ? 2e-3 : 2e-2;
+    const auto sum = [&](BodyMaker& m, int32_t a) {
+      return m.rounded(m.binary(BinaryKind::kAdd, 0, a), half);
+    };
+    BodyMaker clipped(2);  // clip(round(x + y))
+    clipped.unary(UnaryKind::kClip, sum(clipped, 1), -0.5, 0.5);
+    all.push_back({clipped.take(), {tensor(channels)}, tolerance});
+    BodyMaker swish(2);  // round(swish(round(x + y)))
+    swish.rounded(swish.unary(UnaryKind::kSwish, sum(swish, 1), 1), half);
+    all.push_back({swish.take(), {tensor(dims)}, tolerance});
+    BodyMaker late(2);  // round(relu(x + y))
+    late.rounded(late.unary(UnaryKind::kRelu, late.binary(BinaryKind::kAdd, 0, 1)), half);
+    all.push_back({late.take(), {tensor(channels)}, tolerance});
+    BodyMaker twice(3);  // relu(round(round(x + y) + z))
+    const int32_t inner = sum(twice, 1);
+    twice.unary(UnaryKind::kRelu, twice.rounded(twice.binary(BinaryKind::kAdd, inner, 2), half));
+    all.push_back({twice.take(), {tensor(channels), tensor(dims)}, tolerance});
+  }
   return all;
 }
 
@@ -97,7 +123,7 @@ void check_op(Op op, const std::vector<Tensor>& own, const Dims& result, double 
     TacticCase c(op, inputs, int(e.body.results().size()), 1);
     int ran = 0;
     for (const Tactic& t : cpu::tactics())
-      if (t.op == op.name()) ran += check_tactic(t, c, tolerance);
+      if (t.op == op.name()) ran += check_tactic(t, c, std::max(tolerance, e.tolerance));
     EXPECT_GT(ran, 0);
   }
 }

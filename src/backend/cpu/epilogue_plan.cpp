@@ -56,6 +56,19 @@ int added_operand(const BodyStep& s, int32_t main, int32_t inputs) {
   return other > 0 && other < inputs ? other : -1;
 }
 
+/// What steps i and i + 1 round `main` to, by a cast there and back.
+Rounding rounding_at(const Body& body, size_t i, int32_t main) {
+  if (i + 1 >= body.steps.size()) return Rounding::kNone;
+  const BodyStep &down = body.steps[i], &up = body.steps[i + 1];
+  const bool pair = down.code == BodyStep::Code::kCast && down.args[0] == main &&
+                    up.code == BodyStep::Code::kCast && up.args[0] == body.inputs + int32_t(i) &&
+                    up.dtype == DType::kFloat32;
+  return !pair                            ? Rounding::kNone
+         : down.dtype == DType::kFloat16  ? Rounding::kHalf
+         : down.dtype == DType::kBFloat16 ? Rounding::kBfloat16
+                                          : Rounding::kNone;
+}
+
 }  // namespace
 
 std::optional<EpiloguePlan> plan_epilogue(const Body& body, int own,
@@ -65,6 +78,13 @@ std::optional<EpiloguePlan> plan_epilogue(const Body& body, int own,
   bool activated = false;
   for (size_t i = 0; i < body.steps.size(); ++i) {
     const BodyStep& s = body.steps[i];
+    if (const Rounding r = rounding_at(body, i, main); r != Rounding::kNone) {
+      Rounding& to = activated ? plan.result_rounding : plan.rounding;
+      if (to != Rounding::kNone) return {};
+      to = r;
+      main = body.inputs + int32_t(++i);
+      continue;
+    }
     if (s.dtype != DType::kFloat32 || activated) return {};
     if (s.code == BodyStep::Code::kUnary && s.args[0] == main) {
       auto kind = activation_of(s);
@@ -73,7 +93,7 @@ std::optional<EpiloguePlan> plan_epilogue(const Body& body, int own,
       activated = true;
     } else {
       int operand = added_operand(s, main, body.inputs);
-      if (operand < 0) return {};
+      if (operand < 0 || plan.rounding != Rounding::kNone) return {};
       const Shape& shape = operands[size_t(operand - 1)];
       int input = own + operand - 1;
       // A full-size operand of one row is a bias as well; the bias is the cheaper reading.
@@ -145,6 +165,7 @@ Epilogue make_epilogue(const EpiloguePlan& plan, const RunCall& call, int own, i
   if (plan.residual >= 0)
     e.residual = call.inputs[size_t(plan.residual)].as<float>(), e.residual_stride = columns;
   e.activation = plan.activation, e.a = plan.a, e.b = plan.b;
+  e.rounding = plan.rounding, e.result_rounding = plan.result_rounding;
   if (plan.runner.empty()) return e;
   run = plan.runner.start(call, own);
   e.tile = EpilogueRunner::tile, e.ctx = &run;

@@ -1,5 +1,6 @@
 // How a contraction's epilogue Body maps onto what its kernel does in registers: bias, residual,
-// activation, in this order. Bodies of another form run on finished rows through the callback.
+// rounding, activation, rounding, in this order. Bodies of another form run on finished rows
+// through the callback.
 #pragma once
 
 #include "backend/cpu/kernels/epilogue.h"
@@ -12,6 +13,7 @@ struct EpiloguePlan {
   int bias = -1, residual = -1;  ///< indices of the node's inputs, or -1
   Activation activation = Activation::kNone;
   float a = 0, b = 0;
+  Rounding rounding = Rounding::kNone, result_rounding = Rounding::kNone;
   EpilogueRunner runner;  ///< of a body that has another form; empty otherwise
 };
 

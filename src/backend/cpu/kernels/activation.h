@@ -11,4 +11,7 @@ namespace vitrify::cpu {
 /// row[i] = activation(row[i]) for i in [0, n); a and b as in epilogue.h.
 void activate_row(Isa isa, Activation kind, float a, float b, float* row, int64_t n);
 
+/// row[i] = the rounded row[i].
+void round_floats(Isa isa, Rounding rounding, float* row, int64_t n);
+
 }  // namespace vitrify::cpu

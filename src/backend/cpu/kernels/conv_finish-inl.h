@@ -11,6 +11,7 @@
 
 #include "backend/cpu/kernels/activation-inl.h"
 #include "backend/cpu/kernels/conv.h"
+#include "backend/cpu/kernels/round-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,10 +41,13 @@ class Finish {
 
   /// The rest of the epilogue on channels [c0, c1) of `count` pixels, once they are all stored.
   HWY_NOINLINE void rows(int64_t pixel, int64_t count, int64_t c0, int64_t c1) const {
-    if ((clip_ || e_.activation == Activation::kNone) && !e_.tile) return;
+    if ((clip_ || e_.activation == Activation::kNone) && !e_.tile &&
+        e_.result_rounding == Rounding::kNone)
+      return;
     for (int64_t i = pixel; i < pixel + count; ++i) {
       float* row = a_.y + i * a_.y_pixel_stride + c0;
       if (!clip_) apply_activation(e_.activation, e_.a, e_.b, row, c1 - c0);
+      round_row(e_.result_rounding, row, c1 - c0);
       if (e_.tile) e_.tile(e_.ctx, row, i, c0, c1 - c0);
     }
   }
@@ -63,6 +67,7 @@ class Finish {
       Vec sum = hn::LoadU(d, sums + i * step);
       if (e_.bias) sum = hn::Add(sum, bias);
       if (residual) sum = hn::Add(sum, load(residual + i * e_.residual_stride));
+      sum = round_to(e_.rounding, sum);
       if (clip_) sum = clip(sum, lo, hi);
       if constexpr (kWhole) {
         hn::StoreU(sum, d, out);

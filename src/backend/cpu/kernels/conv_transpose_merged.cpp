@@ -39,16 +39,23 @@ void fill_stretch(const void* ctx, int64_t row0, int64_t rows, int64_t, int64_t,
   for (int64_t r = 0; r < rows; ++r) table[r] = source.x + (row0 + r) * source.stride;
 }
 
-/// bias, residual, activation and callback on outputs [pixel, pixel + count) that hold the sums.
+void finish_floats(const ConvArgs& a, float* row, int64_t n) {
+  const Epilogue& e = a.epilogue;
+  round_floats(a.isa, e.rounding, row, n);
+  activate_row(a.isa, e.activation, e.a, e.b, row, n);
+  round_floats(a.isa, e.result_rounding, row, n);
+}
+
+/// The epilogue from the activation on, of outputs [pixel, pixel + count) that hold the sums.
 void finish_pixels(const ConvArgs& a, int64_t pixel, int64_t count) {
   const Epilogue& e = a.epilogue;
   const int64_t channels = a.spec.out_channels;
   const bool dense = a.y_pixel_stride == channels;
   float* first = a.y + pixel * a.y_pixel_stride;
-  if (dense) activate_row(a.isa, e.activation, e.a, e.b, first, count * channels);
+  if (dense) finish_floats(a, first, count * channels);
   for (int64_t i = 0; i < count && (!dense || e.tile); ++i) {
     float* row = first + i * a.y_pixel_stride;
-    if (!dense) activate_row(a.isa, e.activation, e.a, e.b, row, channels);
+    if (!dense) finish_floats(a, row, channels);
     if (e.tile) e.tile(e.ctx, row, pixel + i, 0, channels);
   }
 }

@@ -23,6 +23,9 @@ enum class Activation : uint8_t {
   kMish,      ///< x * tanh(softplus(x))
 };
 
+/// What a number is rounded to, while it stays a float.
+enum class Rounding : uint8_t { kNone, kHalf, kBfloat16 };
+
 /// y = activation(x + bias[col] + residual[row][col]), then the callback on the finished row
 /// segment. Row: the row of C, or the index of the output pixel, ((n * OD + od) * OH + oh) * OW +
 /// ow. Col: the column of C, or the output channel (over all groups).
@@ -33,6 +36,8 @@ struct Epilogue {
   int64_t residual_stride = 0;
   Activation activation = Activation::kNone;
   float a = 0, b = 0;
+  Rounding rounding = Rounding::kNone;         ///< of the sum, before the activation
+  Rounding result_rounding = Rounding::kNone;  ///< of y, before the callback
   /// Called once for every segment row[0 .. cols) of the output that is complete (bias, residual
   /// and activation applied), while it is in L1; may change it. `row_index` and `col0` say where it
   /// is. Segments do not overlap and cover the output; calls come from several threads at once.

@@ -45,8 +45,9 @@ HWY_BEFORE_NAMESPACE();
 namespace vitrify::cpu::HWY_NAMESPACE {
 namespace {
 
-/// relu and clip happen in registers.
+/// Rounding, relu and clip happen in registers.
 void set_clip(const Epilogue& e, Tile& tile) {
+  tile.rounding = e.rounding;
   tile.clip = e.activation == Activation::kRelu || e.activation == Activation::kClip;
   tile.lo = e.activation == Activation::kClip ? e.a : 0.0f;
   tile.hi = e.activation == Activation::kClip ? e.b : std::numeric_limits<float>::infinity();
@@ -59,6 +60,7 @@ void finish_rows(const Product& p, const Tile& tile, const int64_t* out_rows, in
   for (int r = 0; r < rows; ++r) {
     float* c = tile.c[r] + tile.column;
     if (!tile.clip) apply_activation(e.activation, e.a, e.b, c, cols);
+    round_row(e.result_rounding, c, cols);
     if (e.tile) e.tile(e.ctx, c, p.row_base + out_rows[r], p.col_base + tile.column, cols);
   }
 }
@@ -95,8 +97,9 @@ void run_panel(const Product& p, const Panels& panels, int64_t panel, const Part
   tile.add = !part.first;
   if (part.last) set_clip(*p.epilogue, tile);
   set_panel(p, panels, panel, part, tile);
-  const bool more = part.last && ((p.epilogue->activation != Activation::kNone && !tile.clip) ||
-                                  p.epilogue->tile != nullptr);
+  const bool more =
+      part.last && ((p.epilogue->activation != Activation::kNone && !tile.clip) ||
+                    p.epilogue->result_rounding != Rounding::kNone || p.epilogue->tile != nullptr);
   const int64_t vectors = panels.width(panel) / kLanes;
   // By the widest panel, so that all columns of a row are summed in the same tile.
   const int64_t tiles = div_up(part.rows, kTileRows[panels.width(0) / kLanes]);

@@ -11,6 +11,7 @@
 
 #include "backend/cpu/kernels/activation-inl.h"
 #include "backend/cpu/kernels/gemm_tile.h"
+#include "backend/cpu/kernels/round-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,7 +23,8 @@ constexpr int kMaxVectors = HWY_TARGET == HWY_AVX3 ? 4 : 2;
 constexpr int kTileRows[] = {0, HWY_TARGET == HWY_AVX3 ? 8 : 6, HWY_TARGET == HWY_AVX3 ? 8 : 6, 8,
                              6};
 
-/// Writes one vector of the result: bias and residual (or what C holds) are added, then clipped.
+/// Writes one vector of the result: bias and residual (or what C holds) are added, then it is
+/// rounded and clipped.
 /// `t` is a copy in registers: a store to C cannot change it.
 template <bool kPartial>
 HWY_INLINE void finish_vector(const Tile& t, Vec sum, float* c, const float* bias,
@@ -33,6 +35,7 @@ HWY_INLINE void finish_vector(const Tile& t, Vec sum, float* c, const float* bia
   if (t.add) sum = hn::Add(sum, load(c));
   if (bias) sum = hn::Add(sum, load(bias));
   if (residual) sum = hn::Add(sum, load(residual));
+  sum = round_to(t.rounding, sum);
   if (t.clip) sum = clip(sum, set(t.lo), set(t.hi));
   if (kPartial) {
     store_partial(sum, c, t.tail);

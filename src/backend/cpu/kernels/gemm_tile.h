@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "backend/cpu/kernels/epilogue.h"
+
 namespace vitrify::cpu {
 
 /// One register tile: up to 8 rows of one panel over a part of the reduction.
@@ -14,6 +16,7 @@ struct Tile {
   int64_t b_stride = 0, b_tap_step = 0;
   int64_t tail = 0;  // columns of the last vector
   bool add = false;  // to what is in C, otherwise bias and residual start the sum
+  Rounding rounding = Rounding::kNone;  // before clipping
   bool clip = false;
   float lo = 0, hi = 0;
   // Row r of C at c[r] + column; residual likewise, or null; bias at the first column, or null.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "backend/cpu/kernels/activation-inl.h"
 #include "backend/cpu/kernels/simd_partial-inl.h"
 #include "hwy/highway.h"
 
@@ -54,6 +55,21 @@ HWY_INLINE Vec round_half(Vec x) {
                      hn::Set(d, std::numeric_limits<float>::infinity()), y);
   return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(y, x));
 #endif
+}
+
+HWY_INLINE Vec round_to(Rounding rounding, Vec x) {
+  return rounding == Rounding::kHalf       ? round_half(x)
+         : rounding == Rounding::kBfloat16 ? round_bfloat16(x)
+                                           : x;
+}
+
+/// row[i] = the rounded row[i] for i in [0, n).
+HWY_INLINE void round_row(Rounding rounding, float* row, int64_t n) {
+  if (rounding == Rounding::kHalf) {
+    for_each_vector(row, n, [](Vec x) HWY_ATTR { return round_half(x); });
+  } else if (rounding == Rounding::kBfloat16) {
+    for_each_vector(row, n, [](Vec x) HWY_ATTR { return round_bfloat16(x); });
+  }
 }
 
 }  // namespace vitrify::cpu::HWY_NAMESPACE
