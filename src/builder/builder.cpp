@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/knobs.h"
 #include "base/thread_pool.h"
+#include "builder/explain.h"
 #include "builder/parts.h"
-#include "onnx/importer.h"
 #include "runtime/states.h"
 
 namespace vitrify {
@@ -122,27 +122,11 @@ std::vector<std::string> needed_features(std::vector<Plan> plans,
   return {needed.begin(), needed.end()};
 }
 
-std::string describe(const Alias& alias) {
-  switch (alias.kind) {
-    case Alias::Kind::kView:
-      return "a view of its input";
-    case Alias::Kind::kInPlace:
-      return cat("written over input ", alias.input);
-    case Alias::Kind::kConcat:
-      return "written where a concat wants it";
-  }
-  return "";
-}
-
 /// Decides on aliases, drops the choices of steps that vanish with them, and packs the weights of
 /// the steps that are left.
-void pack_weights(const Graph& graph, Plan& plan, std::vector<Choice>& choices, Trace& trace,
+void pack_weights(const Graph& graph, Plan& plan, std::vector<Choice>& choices,
                   WeightStore& store) {
   add_aliases(graph, plan);
-  for (const Alias& a : plan.aliases) {
-    const Node& node = graph.node(a.value);
-    trace.push_back({"add_aliases", describe(a), node.origins, node.op.label()});
-  }
   std::set<int32_t> steps;
   for (const Step& step : plan.steps) steps.insert(step.node);
   std::erase_if(choices, [&](const Choice& c) { return !steps.count(c.node); });
@@ -190,20 +174,16 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   writer->begin_section("packed");
   WeightStore store(*writer);
   for (size_t i = 0; i < bodies.size(); ++i)
-    pack_weights(*bodies[i].graph, bodies[i].plan, report.body_choices[i], report.decisions, store);
+    pack_weights(*bodies[i].graph, bodies[i].plan, report.body_choices[i], store);
   for (size_t i = 0; i < plans.size(); ++i) {
     tell(options, "packing weights", 0.8 + 0.1 * double(i) / double(plans.size()));
-    pack_weights(graph, plans[i], report.choices[i], report.decisions, store);
+    pack_weights(graph, plans[i], report.choices[i], store);
   }
   writer->end_section();
   tell(options, "writing", 0.9);
   const std::vector<StoredConstant> constants = store_constants(graph, plans, *writer);
-  for (const StoredConstant& c : constants)
-    if (c.stripped)
-      report.decisions.push_back({"store_constants",
-                                  "only packed weights are kept",
-                                  {c.data->name},
-                                  c.data->tensor.type().str()});
+  explain_aliases(graph, plans, bodies, report.decisions);
+  explain_left_out(graph, constants, report.decisions);
   BuildResult result;
   result.engine = writer->finish(graph, plans, bodies, constants, needed_features(plans, bodies));
   report.stages.emplace_back("write", milliseconds_since(mark));
@@ -226,10 +206,12 @@ BuildResult build_model(const std::string& path, const BuildOptions& options) {
           "the engine would overwrite '", path, "', the model it is built from");
   tell(options, "importing", 0);
   if (verbosity() >= 1) log_devices();
-  Graph graph = onnx::import_model(path, {fixed_shapes(options)});
+  std::vector<onnx::ImportedNode> imported;
+  Graph graph = onnx::import_model(path, {fixed_shapes(options), &imported});
   log(1, cat("model '", path, "': ", graph.nodes.size(), " nodes, ", graph.inputs.size(),
              " inputs, ", graph.outputs.size(), " outputs"));
   BuildReport report;
+  explain_import(graph, imported, report.decisions);
   report.stages.emplace_back("import", milliseconds_since(start));
   report.seconds = milliseconds_since(start) / 1e3;
   return build_imported(std::move(graph), options, std::move(report));

@@ -2,6 +2,7 @@
 #include "onnx/importer.h"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <stdexcept>
 
@@ -47,9 +48,20 @@ void check_known(NodeContext& c) {
   if (!import_row(c) && !find_custom_op(node.domain, node.op_type)) fail_unknown(node, c.opset_);
 }
 
+void record(const NodeContext& c, const ImportRow* row) {
+  auto* imported = c.scope_->session->options.imported;
+  if (!imported) return;
+  const int64_t latest = std::numeric_limits<int64_t>::max();
+  const bool newest = !row || row->since == find_import(row->domain, row->op, latest)->since;
+  imported->push_back({c.origin_, std::string(c.node().op_type), row ? row->since : 0, newest});
+}
+
 void import_op(NodeContext& c) {
-  if (const Function* f = c.scope_->session->find_function(c.node())) return import_call(c, *f);
-  if (const ImportRow* row = import_row(c))
+  const Function* function = c.scope_->session->find_function(c.node());
+  const ImportRow* row = function ? nullptr : import_row(c);
+  if (function || row) record(c, row);
+  if (function) return import_call(c, *function);
+  if (row)
     row->import(c);
   else
     import_custom(c);

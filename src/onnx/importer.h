@@ -11,9 +11,18 @@
 
 namespace vitrify::onnx {
 
+/// An ONNX node that was imported, or the call of a local function that was replaced by its body.
+struct ImportedNode {
+  std::string origin, op;
+  int since = 0;       ///< the row's version: the form that the model uses; 0: a local function
+  bool newest = true;  ///< no later row has another form
+};
+
 struct ImportOptions {
   /// Fixed or renamed input shapes: input name → shape ("x" → [1, 3, h, w]).
   std::vector<std::pair<std::string, Shape>> input_shapes;
+  /// Gets every imported node that is no custom op, in order; may be null.
+  std::vector<ImportedNode>* imported = nullptr;
 };
 
 /// A problem found while importing: all are collected and reported at once.

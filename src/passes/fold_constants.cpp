@@ -19,6 +19,18 @@ GraphRef make_recipe(const Node& n, const Graph& graph) {
   return std::make_shared<const Graph>(b.finish());
 }
 
+/// "mul(#3, conv1.weight) -> f32[8]": the recipe in words, sources by name or id.
+std::string describe_recipe(const Node& n, const Graph& graph) {
+  std::string sources;
+  for (ValueId v : n.inputs) {
+    const Constant* c = v.valid() ? graph.node(v).op.as<Constant>() : nullptr;
+    sources += cat(sources.empty() ? "" : ", ", !c                      ? "-"
+                                                : c->data->name.empty() ? cat("#", c->data->id)
+                                                                        : c->data->name);
+  }
+  return cat(n.op.label(), "(", sources, ") -> ", n.types[0].str());
+}
+
 /// Large transposed weights wait: a matmul mostly reads them as they are, which saves the copy.
 bool waits(const Graph& graph, const Node& n) {
   return n.op.is<Transpose>() && graph.constant(n.inputs[0]) &&
@@ -115,14 +127,18 @@ static Graph fold(const Graph& graph, const PassContext& context, bool early) {
                          if (n.op.is<Constant>() || n.types.empty()) return;
                          if (has_fact(b, n)) {
                            map[{index, 0}] = fold_fact(b, n);
+                           context.decide("known elements -> constant or extents", n.origins,
+                                          cat(n.op.label(), " -> ", n.types[0].str()));
                            return;
                          }
                          if (early && waits(b.graph(), n)) return;
                          if (!foldable(b.graph(), n) || !within_budget(b.graph(), n, &budget))
                            return;
-                         map[{index, 0}] = b.constant(folded(b, n));
-                         context.decide("constant", n.origins,
-                                        cat(n.op.label(), " -> ", n.types[0].str()));
+                         const ConstantRef constant = folded(b, n);
+                         map[{index, 0}] = b.constant(constant);
+                         context.decide(
+                             "op(constants) -> constant", n.origins,
+                             cat("#", constant->id, " = ", describe_recipe(n, b.graph())));
                        });
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/knobs.h"
-#include "passes/tell_the_rest.h"
+#include "passes/explain_changes.h"
 
 namespace vitrify {
 
@@ -64,21 +64,23 @@ PipelineOptions with_knobs(PipelineOptions options) {
 
 std::span<const PassRow> pass_table() { return kPasses; }
 
+Graph run_pass(const PassRow& row, const Graph& graph, const PipelineOptions& options) {
+  const size_t first = options.trace ? options.trace->size() : 0;
+  Graph after = row.run(graph, {std::string(row.name), options.trace, options.disabled_rules,
+                                options.fold_budget, options.computing_types});
+  if (options.trace) explain_changes(graph, after, row.name, *options.trace, first);
+  return after;
+}
+
 Graph run_pipeline(Graph graph, const PipelineOptions& given) {
   const PipelineOptions options = with_knobs(given);
-  if (options.trace) tell_imported(graph, {"imported", options.trace, {}, 0});
   if (options.after) options.after("imported", graph, 0);
   if (!options.enabled) return graph;
   for (const PassRow& row : kPasses) {
     const auto& off = options.disabled_passes;
     if (std::find(off.begin(), off.end(), row.name) != off.end()) continue;
-    const PassContext context{std::string(row.name), options.trace, options.disabled_rules,
-                              options.fold_budget, options.computing_types};
-    const size_t told = options.trace ? options.trace->size() : 0;
     auto start = std::chrono::steady_clock::now();
-    Graph after = row.run(graph, context);
-    if (options.trace) tell_the_rest(graph, after, told, context);
-    graph = std::move(after);
+    graph = run_pass(row, graph, options);
     std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
     if (options.after) options.after(row.name, graph, elapsed.count());
   }

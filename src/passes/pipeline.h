@@ -29,6 +29,8 @@ struct PipelineOptions {
 };
 
 Graph run_pipeline(Graph graph, const PipelineOptions& options);
+/// Runs one pass, and adds to the trace what it changed without a decision of its own.
+Graph run_pass(const PassRow& row, const Graph& graph, const PipelineOptions& options);
 
 // The passes.
 Graph fold_constants_early(const Graph&, const PassContext&);   // fold_constants.cpp
