@@ -27,10 +27,11 @@ bool next_index(Dims& index, const Dims& dims);
 int64_t count_range(const Dims& dims, size_t begin, size_t end);
 inline Walk dense_walk(const Dims& dims) { return {0, dense_strides(dims)}; }
 
-/// `index` wrapped into [0, extent): user error naming both when it is outside [-extent, extent).
-inline int64_t checked_index(int64_t index, int64_t extent, std::string_view what) {
-  require(index >= -extent && index < extent, what, " index ", index,
-          " is out of range for extent ", extent);
+/// `index` wrapped into [0, extent): user error naming both and the axis when it is outside
+/// [-extent, extent).
+inline int64_t checked_index(int64_t index, int64_t extent, size_t axis, std::string_view what) {
+  require(index >= -extent && index < extent, what, ": index ", index, " is out of range for axis ",
+          axis, " of extent ", extent);
   return index < 0 ? index + extent : index;
 }
 /// An integer tensor of indices (i32 or i64) as int64.

@@ -38,7 +38,7 @@ void reference_gather(ReferenceCall& call) {
   dims.insert(dims.end(), at.dims().begin(), at.dims().end());
   dims.insert(dims.end(), in.begin() + int64_t(axis) + 1, in.end());
   int64_t outer = count_range(in, 0, axis), inner = count_range(in, axis + 1, in.size());
-  for (int64_t& i : indices) i = checked_index(i, in[axis], "gather:");
+  for (int64_t& i : indices) i = checked_index(i, in[axis], axis, "gather");
   Tensor y = begin_moved_output(call, 0, call.in(0).dtype(), dims);
   int64_t to = 0;
   for (int64_t o = 0; o < outer; ++o)
@@ -79,7 +79,8 @@ void reference_gather_elements(ReferenceCall& call) {
   Tensor y = begin_moved_output(call, 0, call.in(0).dtype(), at.dims());
   Dims strides = dense_strides(x.dims()), position(at.dims().size());
   for (size_t i = 0; i < indices.size(); ++i) {
-    int64_t from = checked_index(indices[i], x.dims()[axis], "gather_elements:") * strides[axis];
+    int64_t from =
+        checked_index(indices[i], x.dims()[axis], axis, "gather_elements") * strides[axis];
     for (size_t a = 0; a < position.size(); ++a)
       if (a != axis) from += position[a] * strides[a];
     copy_elements(x, from, y, int64_t(i), 1);
@@ -137,7 +138,7 @@ void reference_gather_nd(ReferenceCall& call) {
     int64_t from = row / in_batch * batch_size;
     for (int64_t k = 0; k < depth; ++k)
       from += checked_index(indices[size_t(row * depth + k)], x.dims()[size_t(batch + k)],
-                            "gather_nd:") *
+                            size_t(batch + k), "gather_nd") *
               strides[size_t(batch + k)];
     copy_elements(x, from, y, row * block, block);
   }

@@ -104,7 +104,7 @@ void reference_scatter_elements(ReferenceCall& call) {
   Dims strides = dense_strides(data), position(dims.size());
   std::vector<Placement> placements;
   for (size_t i = 0; i < indices.size(); ++i) {
-    int64_t to = checked_index(indices[i], data[axis], "scatter_elements:") * strides[axis];
+    int64_t to = checked_index(indices[i], data[axis], axis, "scatter_elements") * strides[axis];
     for (size_t a = 0; a < position.size(); ++a)
       if (a != axis) to += position[a] * strides[a];
     placements.push_back({to, int64_t(i), 1});
@@ -136,7 +136,8 @@ void reference_scatter_nd(ReferenceCall& call) {
   for (int64_t row = 0; row < rows; ++row) {
     int64_t to = 0;
     for (int64_t k = 0; k < depth; ++k)
-      to += checked_index(indices[size_t(row * depth + k)], data[size_t(k)], "scatter_nd:") *
+      to += checked_index(indices[size_t(row * depth + k)], data[size_t(k)], size_t(k),
+                          "scatter_nd") *
             strides[size_t(k)];
     placements.push_back({to, row * block, block});
   }

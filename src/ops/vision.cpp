@@ -192,7 +192,8 @@ void reference_max_roi_pool(ReferenceCall& call) {
   y.reserve(size_t(element_count(dims)));
   for (int64_t i = 0; i < dims[0]; ++i) {
     const double* roi = boxes.data() + i * 5;
-    require(roi[0] >= 0 && roi[0] < double(d[0]), "batch index ", roi[0], " is out of range");
+    require(roi[0] >= 0 && roi[0] < double(d[0]), "roi ", i, ": batch index ", roi[0],
+            " is out of range for axis 0 of extent ", d[0]);
     double x0 = std::round(roi[1] * scale), y0 = std::round(roi[2] * scale);
     double width = std::max(std::round(roi[3] * scale) - x0 + 1, 1.0);
     double height = std::max(std::round(roi[4] * scale) - y0 + 1, 1.0);

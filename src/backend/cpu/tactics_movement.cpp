@@ -165,7 +165,7 @@ Refusal gather_supports(const NodeView& n) {
 }
 
 struct GatherBound {
-  int64_t outer, extent, count, block;  ///< block in bytes
+  int64_t axis, outer, extent, count, block;  ///< block in bytes
   bool wide;
 };
 
@@ -180,20 +180,30 @@ TacticState gather_bind(const TacticState&, const BoundNode& n) {
     return p;
   };
   return std::make_shared<GatherBound>(
-      GatherBound{product(0, size_t(axis)), x[size_t(axis)], element_count(n.inputs[1].dims),
+      GatherBound{axis, product(0, size_t(axis)), x[size_t(axis)], element_count(n.inputs[1].dims),
                   product(size_t(axis) + 1, x.size()) * element_of(n),
                   n.input_types[1].dtype == DType::kInt64});
 }
 
+/// The message stays until this thread's next.
+const char* describe_bad_index(int64_t index, const GatherBound& g) {
+  thread_local char message[128];
+  std::memset(message, 0, sizeof message);
+  const std::string text =
+      cat("gather: index ", index, " is out of range for axis ", g.axis, " of extent ", g.extent);
+  text.copy(message, sizeof message - 1);
+  return message;
+}
+
 void gather_run(const TacticState& bound, const RunCall& call) {
   const auto& g = *static_cast<const GatherBound*>(bound.get());
-  auto index = [&](int64_t i) {
-    int64_t v = g.wide ? call.inputs[1].as<int64_t>()[i] : call.inputs[1].as<int32_t>()[i];
-    return v < 0 ? v + g.extent : v;
+  auto given = [&](int64_t i) {
+    return g.wide ? call.inputs[1].as<int64_t>()[i] : int64_t(call.inputs[1].as<int32_t>()[i]);
   };
+  auto index = [&](int64_t i) { return given(i) < 0 ? given(i) + g.extent : given(i); };
   for (int64_t i = 0; i < g.count; ++i)
     if (index(i) < 0 || index(i) >= g.extent) {
-      if (call.error) *call.error = "gather: an index is out of range";
+      if (call.error) *call.error = describe_bad_index(given(i), g);
       return;
     }
   int64_t grain = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, g.block)),
