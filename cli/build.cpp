@@ -100,7 +100,8 @@ Command build_command() {
            {"--no-timing", &no_timing, "choose tactics without timing: reproducible"},
            {"--no-passes", &no_passes, "leave the graph as imported"},
            {"--disable-pass", &disabled, "leave out a pass"},
-           {"--explain", &explain, "write all decisions to this JSON file"},
+           {"--explain", &explain,
+            "write all decisions, kernel choices and profiles to this JSON file"},
            {"--json", &json, "print one JSON object"}},
           [flags] { build(*flags); }};
 }

@@ -42,10 +42,10 @@ void print_text(const Json& about) {
                 << ", opset " << p["opset"] << "): " << p["reason"].get<std::string>() << "\n";
   }
   if (!about.contains("steps")) return;
-  for (const Json& profile : about["profiles"])
-    for (const Json& r : profile)
-      std::cout << "profile " << r["input"].get<std::string>() << " " << r["min"] << " " << r["opt"]
-                << " " << r["max"] << "\n";
+  for (size_t i = 0; i < about["profiles"].size(); ++i)
+    for (const Json& r : about["profiles"][i])
+      std::cout << "profile " << i << ": " << r["input"].get<std::string>() << " " << r["min"]
+                << " " << r["opt"] << " " << r["max"] << "\n";
   std::cout << about["steps"].size() << " steps, " << about["reference_steps"]
             << " on reference kernels, " << about["weight_bytes"] << " bytes of weights\n";
   for (const Json& s : about["steps"])
@@ -63,8 +63,8 @@ Json inspect_model(const Flags& flags, const BuildOptions& options) {
   Json about = Json::parse(detail::take(text));
   if (!about["unsupported"].empty()) return about;
   const Json engine = Json::parse(Engine::build(flags.path, options).describe());
-  for (const char* key :
-       {"profiles", "steps", "aliases", "dynamic", "segments", "weight_bytes", "reference_steps"})
+  for (const char* key : {"profiles", "steps", "aliases", "dynamic", "segments", "plans",
+                          "weight_bytes", "reference_steps"})
     about[key] = engine[key];
   return about;
 }

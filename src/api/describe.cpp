@@ -1,14 +1,9 @@
 #include "api/describe.h"
 
-#include "base/error.h"
+#include "ir/value_name.h"
 
 namespace vitrify::api {
 namespace {
-
-std::string value_name(const Graph& graph, ValueId v) {
-  if (auto at = graph.value_names.find(v); at != graph.value_names.end()) return at->second;
-  return v.output ? cat('%', v.node, '.', v.output) : cat('%', v.node);
-}
 
 Json describe_range(const InputRange& range) {
   Json max = Json::array();
@@ -38,11 +33,9 @@ Json describe_step(const Graph& graph, const LoadedPlan& plan, size_t s) {
           {"packed_bytes", step.packed.bytes}};
 }
 
-Json describe_plan(const Engine& engine, const LoadedPlan& plan) {
+Json describe_plan(const Engine& engine, const LoadedPlan& plan, size_t index) {
   const Graph& graph = engine.graph();
-  Json profile = Json::array(), steps = Json::array(), aliases = Json::array(),
-       dynamic = Json::array();
-  for (const InputRange& r : plan.plan.profile.inputs) profile.push_back(describe_range(r));
+  Json steps = Json::array(), aliases = Json::array(), dynamic = Json::array();
   for (size_t s = 0; s < plan.plan.steps.size(); ++s)
     steps.push_back(describe_step(graph, plan, s));
   constexpr const char* kKinds[] = {"view", "in_place", "concat"};
@@ -56,7 +49,8 @@ Json describe_plan(const Engine& engine, const LoadedPlan& plan) {
   for (size_t v = 0; v < plan.layout.values.size(); ++v)
     if (plan.layout.storage[v] == Storage::kDynamic)
       dynamic.push_back(value_name(graph, plan.layout.values[v]));
-  return {{"profile", profile},
+  return {{"index", index},
+          {"profile", describe_profile(plan.plan.profile)},
           {"segments", plan.layout.segments.size() - 1},
           {"steps", steps},
           {"aliases", aliases},
@@ -64,6 +58,12 @@ Json describe_plan(const Engine& engine, const LoadedPlan& plan) {
 }
 
 }  // namespace
+
+Json describe_profile(const Profile& profile) {
+  Json ranges = Json::array();
+  for (const InputRange& r : profile.inputs) ranges.push_back(describe_range(r));
+  return ranges;
+}
 
 Json describe_value(const std::string& name, const Type& type) {
   Json out = {{"name", name}, {"type", type.str()}};
@@ -88,7 +88,7 @@ Json describe_engine(const Engine& engine) {
   for (const StatePair& s : graph.states)
     states.push_back({{"input", s.input}, {"output", s.output}});
   for (const LoadedPlan& plan : engine.plans()) {
-    plans.push_back(describe_plan(engine, plan));
+    plans.push_back(describe_plan(engine, plan, plans.size()));
     profiles.push_back(plans.back()["profile"]);
   }
   Json out = {{"inputs", inputs},
@@ -101,11 +101,11 @@ Json describe_engine(const Engine& engine) {
               {"aliases", plans.front()["aliases"]},
               {"dynamic", plans.front()["dynamic"]},
               {"segments", plans.front()["segments"]}};
-  if (plans.size() > 1) out["plans"] = plans;
+  out["plans"] = std::move(plans);
   for (const auto& [body, planned] : engine.bodies())
     out["bodies"].push_back(
         {{"graph", body->name},
-         {"steps", describe_plan(*planned, planned->plans().front())["steps"]}});
+         {"steps", describe_plan(*planned, planned->plans().front(), 0)["steps"]}});
   return out;
 }
 

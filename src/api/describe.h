@@ -11,6 +11,8 @@ using Json = nlohmann::ordered_json;
 
 /// {"name", "type", "dtype", "shape"}; symbolic extents are strings, unknown rank is null.
 Json describe_value(const std::string& name, const Type& type);
+/// A list of {"input", "min", "opt", "max"}; what nothing bounds is null.
+Json describe_profile(const Profile& profile);
 Json describe_engine(const Engine& engine);
 /// JSON text; bytes that are no UTF-8 are replaced.
 std::string to_text(const Json& json);

@@ -3,6 +3,7 @@
 
 #include "api/describe.h"
 #include "api/handles.h"
+#include "ir/value_name.h"
 #include "ops/table.h"
 #include "runtime/engine_file.h"
 
@@ -36,8 +37,7 @@ api::Json layer(const Context& context, const StepTiming& timing) {
   const Step& step = plan.plan.steps[size_t(timing.step)];
   const Node& node = graph.nodes[size_t(step.node)];
   const Binding& binding = *context.binding();
-  auto name = graph.value_names.find({step.node, 0});
-  api::Json row = {{"name", name != graph.value_names.end() ? name->second : cat('%', step.node)},
+  api::Json row = {{"name", value_name(graph, {step.node, 0})},
                    {"origin", node.origins},
                    {"op", node.op.name()},
                    {"tactic", step.tactic},

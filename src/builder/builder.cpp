@@ -154,6 +154,7 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   graph = run_pipeline(std::move(graph), passes);
   auto mark = Clock::now();
   std::vector<Profile> profiles = make_profiles(graph, options);
+  report.profiles = profiles;
   graph = settle_regions(std::move(graph), profiles, options, report.decisions);
   graph = split_refused(std::move(graph), report, options.passes);
   std::vector<BodyPlan> bodies;

@@ -38,6 +38,7 @@ struct Choice {
   int32_t node = -1;
   std::string op, type;  ///< label and the type of output 0
   std::vector<std::string> origins;
+  std::vector<std::string> inputs, outputs;  ///< names of values; "" for an input left out
   std::string tactic, config;
   bool measured = false;
   std::string unchecked;  ///< why no answer was compared with the reference's; "" when they were
@@ -45,7 +46,8 @@ struct Choice {
 };
 
 struct BuildReport {
-  Trace decisions;                                     ///< of the passes
+  Trace decisions;
+  std::vector<Profile> profiles;
   std::vector<std::vector<Choice>> choices;            ///< per profile, a row a step
   std::vector<std::vector<Choice>> body_choices;       ///< per body of control flow
   std::vector<std::pair<std::string, double>> stages;  ///< milliseconds

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/knobs.h"
 #include "builder/parts.h"
+#include "ir/value_name.h"
 #include "ops/table.h"
 
 namespace vitrify {
@@ -34,6 +35,10 @@ class Chooser {
     choice.op = node.op.label();
     choice.type = node.types[0].str();
     choice.origins = node.origins;
+    for (ValueId v : node.inputs)
+      choice.inputs.push_back(v.valid() ? value_name(graph_, v) : std::string());
+    for (size_t o = 0; o < node.types.size(); ++o)
+      choice.outputs.push_back(value_name(graph_, {n, int32_t(o)}));
     Choice& known = known_[choice_key(graph_, node)];
     if (known.tactic.empty()) {
       known.tactic = kReference;

@@ -26,13 +26,9 @@ Json describe_candidate(const Candidate& c) {
 Json describe_choice(const Choice& c) {
   Json candidates = Json::array();
   for (const Candidate& one : c.candidates) candidates.push_back(describe_candidate(one));
-  Json row = {{"op", c.op},
-              {"type", c.type},
-              {"origin", c.origins},
-              {"tactic", c.tactic},
-              {"config", c.config},
-              {"measured", c.measured},
-              {"candidates", candidates}};
+  Json row = {{"op", c.op},         {"type", c.type},         {"origin", c.origins},
+              {"inputs", c.inputs}, {"outputs", c.outputs},   {"tactic", c.tactic},
+              {"config", c.config}, {"measured", c.measured}, {"candidates", candidates}};
   if (!c.unchecked.empty()) row["unchecked"] = c.unchecked;
   return row;
 }
@@ -40,7 +36,7 @@ Json describe_choice(const Choice& c) {
 Json describe_choices(const std::vector<Choice>& choices) {
   Json rows = Json::array();
   for (const Choice& c : choices) rows.push_back(describe_choice(c));
-  return {{"steps", rows}};
+  return rows;
 }
 
 /// Adds the steps that run on reference kernels; control flow only carries values between bodies,
@@ -57,8 +53,12 @@ Json describe_report(const BuildReport& report) {
   for (const Decision& d : report.decisions)
     decisions.push_back(
         {{"pass", d.pass}, {"rule", d.rule}, {"where", d.where}, {"effect", d.effect}});
-  for (const auto& choices : report.choices) plans.push_back(describe_choices(choices));
-  for (const auto& choices : report.body_choices) bodies.push_back(describe_choices(choices));
+  for (size_t i = 0; i < report.choices.size(); ++i)
+    plans.push_back({{"index", i},
+                     {"profile", api::describe_profile(report.profiles[i])},
+                     {"steps", describe_choices(report.choices[i])}});
+  for (const auto& choices : report.body_choices)
+    bodies.push_back({{"steps", describe_choices(choices)}});
   if (!report.choices.empty()) add_on_reference(report.choices.front(), reference);
   for (const auto& choices : report.body_choices) add_on_reference(choices, reference);
   for (const auto& [name, ms] : report.stages) stages.push_back({{"stage", name}, {"ms", ms}});
