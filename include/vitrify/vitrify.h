@@ -369,7 +369,8 @@ VITRIFY_API vitrify_status vitrify_inspect_model(const char* model,
 VITRIFY_API vitrify_status vitrify_graph_after(const char* model,
                                                const vitrify_build_options* options,
                                                const char* pass, char** text);
-/* Operators × opsets and the tactics of every backend, as a JSON object. */
+/* Operators × opsets, which ops have fast kernels for which types, and the tactics of every backend,
+ * as a JSON object. */
 VITRIFY_API vitrify_status vitrify_list_ops(char** json);
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
 #include <map>
 
+#include "api/build/kernels.h"
 #include "api/build/options.h"
 #include "api/describe.h"
 #include "api/handles.h"
@@ -70,7 +71,7 @@ Json describe_model(const onnx::Model& model, const Graph& graph,
 
 /// Every op runs on every backend that is usable: by a tactic, or by its reference kernel on host
 /// memory.
-Json list_operators() {
+Json list_operators(const Json& kernels) {
   Json on;
   for (Backend* backend : backends())
     on[std::string(backend->name())] = backend->unavailable().empty();
@@ -79,7 +80,8 @@ Json list_operators() {
     rows.push_back({{"domain", std::string(row.domain)},
                     {"op", std::string(row.op)},
                     {"since_opset", row.since},
-                    {"backends", on}});
+                    {"backends", on},
+                    {"kernels", api::find_kernels(kernels, row.op)}});
   return rows;
 }
 
@@ -129,8 +131,10 @@ vitrify_status vitrify_graph_after(const char* path, const vitrify_build_options
 vitrify_status vitrify_list_ops(char** json) {
   return guard([&] {
     need(json, "json");
-    *json = api::give_string(
-        api::to_text({{"operators", list_operators()}, {"tactics", list_tactics()}}));
+    const Json kernels = api::describe_kernels();
+    *json = api::give_string(api::to_text({{"operators", list_operators(kernels)},
+                                           {"kernels", kernels},
+                                           {"tactics", list_tactics()}}));
   });
 }
 
