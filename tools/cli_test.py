@@ -289,6 +289,8 @@ def several_profiles(b):
            "--profile", "a=8x4:8x4:16x4", "--profile", "b=4x8:4x8:4x16")
     profiles = json.loads(b.good("inspect", "two.engine", "--json").stdout)["profiles"]
     assert len(profiles) == 2, profiles
+    plans = json.loads(b.good("inspect", "two.engine", "--json").stdout)["plans"]
+    assert [(p["index"], p["profile"]) for p in plans] == list(enumerate(profiles)), plans
     for m, n in ((1, 2), (8, 16), (16, 8)):
         x, w = np.random.rand(m, 4).astype(np.float32), np.random.rand(4, n).astype(np.float32)
         (y,) = b.run("two.engine", {"a": x, "b": w}, ["y"])
@@ -363,11 +365,36 @@ def every_rewrite_is_explained(b):
                  ("fuse_epilogues", "relu"), ("simplify", "scale")):
         assert any(p.startswith(what[0]) and n == what[1] for p, n in seen), (what, sorted(seen))
     rules = " ".join(d["rule"] for d in why["decisions"])
-    for rule in ("equal nodes become one", "a transpose moves"):
+    for rule in ("Conv-1 -> transpose, conv, transpose", "equal sigmoids -> one", "op(constants) -> constant"):
         assert rule in rules, (rule, rules)
     assert any(d["pass"] == "add_aliases" for d in why["decisions"])
+    known = {n.name for n in nodes} | {name for n in nodes for name in n.output}
     for d in why["decisions"]:
-        assert d["pass"] and d["rule"] and d["effect"], d
+        assert d["pass"] and d["rule"] and d["effect"] and d["where"], d
+        assert set(d["where"]) <= known, d
+    plan = why["plans"][0]
+    assert plan["index"] == 0 and plan["profile"][0]["input"] == "x", plan
+    assert plan["profile"][0]["max"] == [1, 3, 8, 8], plan
+    for step in plan["steps"]:
+        assert step["origin"] and step["outputs"] and all(step["inputs"]), step
+    assert "y" in [name for step in plan["steps"] for name in step["outputs"]], plan["steps"]
+
+
+@test
+def bad_indices_are_named(b):
+    x, i = value("x", T.FLOAT, [3, 4]), value("i", T.INT64, [1, 2])
+    np.save(b.at("x.npy"), np.zeros((3, 4), np.float32))
+    np.save(b.at("i.npy"), np.array([[0, -9]]))
+    nodes = {"gather": h.make_node("Gather", ["x", "i"], ["y"], name="pick", axis=1),
+             "gather_elements": h.make_node("GatherElements", ["x", "i"], ["y"], name="pick", axis=1),
+             "gather_nd": h.make_node("GatherND", ["x", "i"], ["y"], name="pick"),
+             "scatter_elements": h.make_node("ScatterElements", ["x", "i", "u"], ["y"], name="pick", axis=1),
+             "scatter_nd": h.make_node("ScatterND", ["x", "i", "v"], ["y"], name="pick")}
+    constants = [h.make_tensor("u", T.FLOAT, [1, 2], [1, 2]), h.make_tensor("v", T.FLOAT, [1], [1])]
+    for op, node in nodes.items():
+        b.save("bad.onnx", [node], [x, i], [value("y", T.FLOAT, None)], constants, check=False)
+        b.refuses(f"pick: {op}: index -9 is out of range for axis 1 of extent 4", "run", "bad.onnx",
+                  "--input", "x=x.npy", "--input", "i=i.npy")
 
 
 @test
@@ -383,6 +410,10 @@ def builds_from_two_folders_are_identical(b):
 def the_list_of_operators_is_written_down(b):
     stored = (vitrify_cli.ROOT / "docs" / "operators.md").read_text()
     assert stored == b.good("ops").stdout, "docs/operators.md: write it again with `vitrify ops`"
+    rows = {row["op"]: row["kernels"] for row in json.loads(b.good("ops", "--json").stdout)["operators"]}
+    assert rows["Conv"]["cpu"]["f32"] == "fast" and rows["Conv"]["cpu"]["f64"] == "reference", rows["Conv"]
+    assert set(rows["ScatterND"]["cpu"].values()) == {"reference"} and rows["LSTM"] is None, rows["ScatterND"]
+    assert all(kind == "reference" for row in rows.values() if row for kind in row["null"].values())
 
 
 def main():
