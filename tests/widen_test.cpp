@@ -262,6 +262,27 @@ TEST_P(Halves, TheModelsRoundingsStay) {
   for (int64_t i = 0; i < 40; ++i) EXPECT_EQ(double_at(context.output(0).tensor, i), 0);
 }
 
+TEST_P(Halves, AttendAsOneOp) {
+  GraphBuilder b = make_builder();
+  HalfCase c;
+  std::vector<ValueId> qkv;
+  for (std::string_view name : {"q", "k", "v"}) {
+    qkv.push_back(
+        b.input(std::string(name), Type::tensor(GetParam(), {Dim(2), Dim(3), Dim(5), Dim(4)})));
+    c.inputs.push_back(ramp(GetParam(), {2, 3, 5, 4}));
+  }
+  ValueId y = b.add(MatMul{false, true}, {qkv[0], qkv[1]}, {"scores"});
+  const Tensor scale = in_half(Tensor::scalar(0.125f), GetParam());
+  y = b.add(Binary{BinaryKind::kMul}, {y, b.constant(scale)}, {"scale"});
+  y = b.add(Softmax{-1}, {y}, {"softmax"});
+  b.output("y", b.add(MatMul{}, {y, qkv[2]}, {"attend"}));
+  c.graph = b.finish();
+  c.expected = interpret(c.graph, c.inputs);
+  const Graph after = run_pipeline(c.graph, {});
+  EXPECT_EQ(count_nodes(after, [](const Node& n) { return n.op.is<Attention>(); }), 1);
+  EXPECT_EQ(disagreement(c, interpret(after, c.inputs), GetParam()), "") << print(after);
+}
+
 TEST_P(Halves, AreToldAndCanBeLeftAlone) {
   const Graph graph = residual_block(GetParam());
   Trace trace;

@@ -36,8 +36,11 @@ Pattern attend(Pattern weights) {
       [](const MatMul& o) { return !o.transpose_a && !o.transpose_b && o.epilogue.empty(); });
 }
 
+/// Of the types whose products are summed in fp32.
 bool rank4(Match& m, std::string_view v) {
-  return m.type(v).has_rank() && m.type(v).shape->size() == 4 && m.type(v).dtype == DType::kFloat32;
+  const DType t = m.type(v).dtype;
+  return m.type(v).has_rank() && m.type(v).shape->size() == 4 &&
+         (t == DType::kFloat32 || t == DType::kFloat16 || t == DType::kBFloat16);
 }
 
 /// q, k, v of equal batch and heads; a scale of one number; a mask that broadcasts to the scores.
@@ -57,7 +60,7 @@ ValueId attention(Match& m, bool scaled, bool divide, bool masked) {
   std::vector<ValueId> inputs{m["q"], m["k"], m["v"]};
   if (masked) {
     const Type& mask = m.type("mask");
-    if (!mask.has_rank() || mask.dtype != DType::kFloat32 || mask.shape->size() > 4) return {};
+    if (!mask.has_rank() || mask.dtype != m.type("q").dtype || mask.shape->size() > 4) return {};
     inputs.push_back(m["mask"]);
   }
   return m.add(Attention{scale}, std::move(inputs));
