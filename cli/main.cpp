@@ -23,7 +23,8 @@ void add(CLI::App& app, const Command& command) {
             return c->add_option(option.name, *target, option.help);
         },
         option.target);
-    if (std::holds_alternative<int*>(option.target)) added->check(CLI::Range(0, INT32_MAX).name("NUMBER"))->type_name("");
+    if (std::holds_alternative<int*>(option.target))
+      added->check(CLI::Range(0, INT32_MAX).description(""));
     if (option.target.index() == 3) added->allow_extra_args(false);
     added->required(option.required);
   }

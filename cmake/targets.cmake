@@ -26,7 +26,9 @@ add_library(vitrify::runtime ALIAS vitrify_runtime_shared)
 # The command line: only what include/vitrify offers.
 file(GLOB cli CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cli/*.cpp)
 add_executable(vitrify_cli ${cli})
-target_compile_options(vitrify_cli PRIVATE -Wall -Wextra -Wpedantic -Werror -Wno-maybe-uninitialized -Wno-restrict)
+target_compile_options(vitrify_cli PRIVATE -Wall -Wextra -Wpedantic -Werror -Wno-maybe-uninitialized -Wno-restrict
+                                           $<$<CONFIG:Release>:-O1>) # nothing there is hot; its headers are slow
+target_precompile_headers(vitrify_cli PRIVATE cli/common.h)
 target_include_directories(vitrify_cli PRIVATE ${PROJECT_SOURCE_DIR}/cli)
 target_link_libraries(vitrify_cli PRIVATE vitrify_shared vitrify_sanitize)
 set_target_properties(vitrify_cli PROPERTIES OUTPUT_NAME vitrify INSTALL_RPATH "$ORIGIN/../lib")
@@ -54,6 +56,7 @@ if(VITRIFY_TESTS)
   foreach(source ${tests})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
     if(name MATCHES "^(api|api_runs|api_values|cli|package)_test$") # these see only what users see
       target_link_libraries(${name} PRIVATE vitrify_shared vitrify_sanitize GTest::gtest_main)
     else()

@@ -17,7 +17,7 @@ std::string choice_key(const Graph& graph, const Node& node) {
   printer.graph = [](const GraphRef& g) { return digest(*g).hex(); };
   std::string key = print(node.op, printer);
   for (ValueId v : node.inputs) {
-    key += v.valid() ? ";" + graph.type(v).str() : ";none";
+    key += cat(';', v.valid() ? graph.type(v).str() : "none");
     if (graph.constant(v)) key += " const";
     if (v.valid() && graph.fact(v)) key += str(*graph.fact(v));
   }

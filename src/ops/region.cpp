@@ -2,6 +2,7 @@
 // passes make.
 #include <algorithm>
 
+#include "base/error.h"
 #include "ops/control.h"
 #include "ops/epilogue.h"
 #include "ops/interpreter.h"
@@ -103,7 +104,7 @@ class RegionSample {
  private:
   ValueId take(Tensor t) {
     inputs_.push_back(t);
-    return b_.input("x" + std::to_string(inputs_.size()), t.type());
+    return b_.input(cat("x", inputs_.size()), t.type());
   }
   Dims dims_of(ValueId v) const {
     Dims dims;

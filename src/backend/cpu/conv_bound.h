@@ -1,4 +1,5 @@
-// What the tactics of convolution know once shapes are bound; regions run the same in bands of rows.
+// What the tactics of convolution know once shapes are bound; regions run the same in bands of
+// rows.
 #pragma once
 
 #include "backend/cpu/epilogue_plan.h"

@@ -9,6 +9,7 @@
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/softmax.h"
+#include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 
@@ -26,15 +27,6 @@ Refusal supports(const NodeView& n) {
   if (n.inputs.size() > 3 && n.inputs[3].is_tensor() && !n.inputs[3].has_rank())
     return "the mask's rank is unknown";
   return {};
-}
-
-std::vector<Config> configs(const NodeView&) { return {isa_name(max_isa())}; }
-
-TacticState load(const Op&, const Config& config, std::span<const std::byte>) {
-  Isa isa = parse_isa(config);
-  require(isa <= machine_isa(), "the engine needs ", config,
-          ", which this machine lacks; build it again here");
-  return std::make_shared<Isa>(isa);
 }
 
 struct Bound {
@@ -194,8 +186,8 @@ const Tactic kRows[] = {
     {.name = "cpu.attention",
      .op = Attention::kName,
      .supports = supports,
-     .configs = configs,
-     .load = load,
+     .configs = isa_configs,
+     .load = load_isa,
      .bind = bind,
      .workspace = workspace,
      .run = run,

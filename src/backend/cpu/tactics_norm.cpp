@@ -5,6 +5,7 @@
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/normalize.h"
 #include "backend/cpu/kernels/softmax.h"
+#include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 
@@ -13,15 +14,6 @@ namespace vitrify::cpu {
 namespace {
 
 constexpr int64_t kTaskFloats = 1 << 13;
-
-std::vector<Config> configs(const NodeView&) { return {isa_name(max_isa())}; }
-
-TacticState load(const Op&, const Config& config, std::span<const std::byte>) {
-  Isa isa = parse_isa(config);
-  require(isa <= machine_isa(), "the engine needs ", config,
-          ", which this machine lacks; build it again here");
-  return std::make_shared<Isa>(isa);
-}
 
 Refusal float_of_known_rank(const NodeView& n) {
   if (n.inputs[0].dtype != DType::kFloat32)
@@ -215,8 +207,8 @@ const Tactic kRows[] = {
     {.name = "cpu.softmax",
      .op = Softmax::kName,
      .supports = float_of_known_rank,
-     .configs = configs,
-     .load = load,
+     .configs = isa_configs,
+     .load = load_isa,
      .bind = softmax_bind,
      .workspace = softmax_workspace,
      .run = softmax_run,
@@ -224,8 +216,8 @@ const Tactic kRows[] = {
     {.name = "cpu.normalize",
      .op = Normalize::kName,
      .supports = normalize_supports,
-     .configs = configs,
-     .load = load,
+     .configs = isa_configs,
+     .load = load_isa,
      .bind = normalize_bind,
      .workspace = normalize_workspace,
      .run = normalize_run,

@@ -1,4 +1,4 @@
-// Tactics of reduce and arg_reduce. Axes merge into groups that are kept or folded in turn; then
+// The tactic of reduce. Axes merge into groups that are kept or folded in turn; then
 // either rows are folded (the last group is) or columns (it is kept).
 #include <algorithm>
 #include <cmath>
@@ -317,73 +317,6 @@ void reduce_run(const TacticState& state, const RunCall& call) {
   (b.by_rows ? run_rows : run_columns)(b, call, &epilogue);
 }
 
-// ---- arg_reduce: lines of `length`, `inner` apart ----
-
-struct ArgBound {
-  Isa isa = Isa::kBaseline;
-  bool max = true, last = false;
-  int64_t outer = 1, length = 1, inner = 1;
-};
-
-Refusal arg_supports(const NodeView& n) {
-  if (n.inputs[0].dtype != DType::kFloat32) return "x is not f32";
-  return n.inputs[0].has_rank() ? "" : "the rank of x is unknown";
-}
-
-TacticState arg_bind(const TacticState& isa, const BoundNode& n) {
-  const auto& op = *n.op.as<ArgReduce>();
-  const Dims& dims = n.inputs[0].dims;
-  auto bound = std::make_shared<ArgBound>();
-  bound->isa = isa_of(isa), bound->max = op.max, bound->last = op.select_last;
-  const size_t axis = axis_of(op.axis, dims.size());
-  for (size_t a = 0; a < dims.size(); ++a)
-    (a < axis ? bound->outer : a == axis ? bound->length : bound->inner) *= dims[a];
-  require(bound->length > 0 || bound->outer * bound->inner == 0,
-          "nothing to choose from along an empty axis");
-  require(element_count(n.outputs[0].dims) == bound->outer * bound->inner,
-          "the result of arg_reduce has another size");
-  return bound;
-}
-
-constexpr int64_t kArgColumns = 256;
-
-/// Columns [c, c + n) of one block of lines.
-void arg_columns(const ArgBound& b, const float* x, int64_t n, int64_t* to) {
-  float best[kArgColumns];
-  std::copy_n(x, n, best);
-  std::fill_n(to, n, int64_t{0});
-  for (int64_t k = 1; k < b.length; ++k) {
-    const float* v = x + k * b.inner;
-    for (int64_t c = 0; c < n; ++c) {
-      const bool better = b.max ? v[c] > best[c] : v[c] < best[c];
-      const bool take =
-          best[c] == best[c] && (better || v[c] != v[c] || (b.last && v[c] == best[c]));
-      best[c] = take ? v[c] : best[c];
-      to[c] = take ? k : to[c];
-    }
-  }
-}
-
-void arg_run(const TacticState& state, const RunCall& call) {
-  const auto& b = bound_as<ArgBound>(state);
-  const float* x = call.inputs[0].as<float>();
-  auto* y = call.outputs[0].as<int64_t>();
-  if (b.outer == 0 || b.inner == 0) return;
-  if (b.inner == 1) {
-    const int64_t rows = std::max<int64_t>(1, kTaskFloats / b.length);
-    return parallel_for((b.outer + rows - 1) / rows, call.max_threads, [&](int64_t t) {
-      for (int64_t o = t * rows; o < std::min(b.outer, (t + 1) * rows); ++o)
-        y[o] = arg_row(b.isa, b.max, b.last, x + o * b.length, b.length);
-    });
-  }
-  const int64_t chunks = (b.inner + kArgColumns - 1) / kArgColumns;
-  parallel_for(b.outer * chunks, call.max_threads, [&](int64_t t) {
-    const int64_t o = t / chunks, c = t % chunks * kArgColumns;
-    arg_columns(b, x + o * b.length * b.inner + c, std::min(kArgColumns, b.inner - c),
-                y + o * b.inner + c);
-  });
-}
-
 const Tactic kRows[] = {
     {.name = "cpu.reduce",
      .op = Reduce::kName,
@@ -393,13 +326,6 @@ const Tactic kRows[] = {
      .bind = reduce_bind,
      .workspace = reduce_workspace,
      .run = reduce_run},
-    {.name = "cpu.arg_reduce",
-     .op = ArgReduce::kName,
-     .supports = arg_supports,
-     .configs = isa_configs,
-     .load = load_isa,
-     .bind = arg_bind,
-     .run = arg_run},
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ constexpr std::string_view kTasksWord = " tasks=";
 const Tactic& row_of(std::span<const Tactic> rows, std::string_view op) {
   return *std::find_if(rows.begin(), rows.end(), [&](const Tactic& t) { return t.op == op; });
 }
-const Tactic& conv_row() { return row_of(contraction_tactics(), Conv::kName); }
+const Tactic& conv_row() { return row_of(conv_tactics(), Conv::kName); }
 const Tactic& pool_row() { return row_of(pool_tactics(), Pool::kName); }
 
 // ---- the shape of the region ----
