@@ -65,17 +65,20 @@ void print_kernels(const Json& kernels) {
 
 /// The text of docs/operators.md.
 void print_markdown(const Json& about) {
-  std::cout
-      << "# Operators\n\nWritten by `vitrify ops` from the tables of importers, ops and tactics. A "
-         "form of an operator serves from its opset up to the\nnext form's. The columns of "
-         "backends "
-         "tell of the op that has the operator's name (*other ops*: it becomes ops of "
-         "other\nnames, "
-         "see [Kernels](#kernels); with parameters known at import, one with an op of its own may, "
-         "too: `Unsqueeze` is a\nreshape then). *fast*: some tactic takes samples of these types; "
-         "other forms may be refused. *reference*: runs in every\nform, but on the plain reference "
-         "kernel; the build report names such steps. Types that the samples leave out are not "
-         "told.\n\n";
+  std::cout << R"(# Operators
+
+Written by `vitrify ops` from the tables of importers, ops and tactics. A form of an operator serves from its opset up to
+the next form's. The columns of backends tell of the op that has the operator's name:
+
+- *fast*: some tactic takes samples of these types; other forms may be refused.
+- *reference*: runs in every form, but on the plain reference kernel; the build report names such steps. f16 and bf16 mostly
+  escape it: pass `widen_halves` computes them in f32 where that is fast.
+- *other ops*: it becomes ops of other names, see [Kernels](#kernels). With parameters known at import, one with an op of
+  its own may, too: `Unsqueeze` is a reshape then.
+
+Types that the samples leave out are not told.
+
+)";
   print_operators(about["operators"]);
   print_kernels(about["kernels"]);
   std::cout << "\n## Tactics\n\n| backend | op | tactic | version |\n|---|---|---|---|\n";
