@@ -45,7 +45,7 @@ test-sanitizers: test-asan test-tsan
 test-asan: $(PACKAGES_STAMP) $(VENV_STAMP)
 	@test -f build/asan/build.ninja || cmake --preset asan
 	cmake --build --preset asan -j $(JOBS)
-	ctest --test-dir build/asan --output-on-failure -j $(JOBS) -E '^node_test$$'
+	ASAN_OPTIONS=allocator_may_return_null=1 ctest --test-dir build/asan --output-on-failure -j $(JOBS) -E '^node_test$$'
 
 test-tsan: $(PACKAGES_STAMP)
 	@test -f build/tsan/build.ninja || cmake --preset tsan

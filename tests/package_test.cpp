@@ -29,7 +29,8 @@ TEST(Package, WorksFromOutside) {
   must(prefix + "/bin/vitrify build " + folder + "/m.onnx -o " + engine + " --no-timing");
   must("cmake -S " VITRIFY_SOURCE_DIR "/tests/consumer -B " + folder +
        "/build -DCMAKE_BUILD_TYPE=Release \"-DCMAKE_CXX_FLAGS=" VITRIFY_TEST_FLAGS
-       "\" \"-DCMAKE_C_FLAGS=" VITRIFY_TEST_FLAGS "\" -DCMAKE_PREFIX_PATH=" + prefix);
+       "\" \"-DCMAKE_C_FLAGS=" VITRIFY_TEST_FLAGS "\" -DCMAKE_PREFIX_PATH=" +
+       prefix);
   must("cmake --build " + folder + "/build");
   must(folder + "/build/consumer " + engine);
   EXPECT_EQ(read(folder + "/log"), "2 6 3 -1 -2 0 ");
@@ -56,13 +57,14 @@ TEST(Package, WorksFromOutside) {
             0);
   EXPECT_NE(read(folder + "/log").find("example.ops.Prefix is not registered"), std::string::npos)
       << read(folder + "/log");
-  // Nothing but the interface is visible.
+  // Nothing but the interface is visible (libraries with sanitizers in them keep their symbols).
+  const bool plain = std::string(VITRIFY_TEST_FLAGS).empty();
   for (const char* library : {"/lib/libvitrify.so", "/lib/libvitrify_runtime.so"}) {
     must("nm -D --defined-only --format=posix " + prefix + library);
     std::istringstream symbols(read(folder + "/log"));
     int count = 0;
     for (std::string line; std::getline(symbols, line); ++count)
-      EXPECT_EQ(line.rfind("vitrify_", 0), 0u) << line;
+      EXPECT_TRUE(!plain || line.rfind("vitrify_", 0) == 0) << line;
     EXPECT_GT(count, 50);
   }
   std::filesystem::remove_all(folder);

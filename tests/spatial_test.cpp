@@ -2,6 +2,7 @@
 // the messages for what does not fit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -254,6 +255,58 @@ TEST(Resize, LinearAlongAnyAxis) {
   ASSERT_EQ(y.dims(), (Dims{3, 1, 2}));
   EXPECT_EQ(std::vector<float>(y.data<float>(), y.data<float>() + 6),
             (std::vector<float>{0, 10, 10, 20, 20, 30}));
+}
+
+/// The weight of a tap at a distance from the point, with coefficient -0.75.
+double cubic_weight(double distance) {
+  double d = std::abs(distance), a = -0.75;
+  if (d <= 1) return (a + 2) * d * d * d - (a + 3) * d * d + 1;
+  return d < 2 ? a * (d * d * d - 5 * d * d + 8 * d - 4) : 0;
+}
+
+/// Position i of a line of n as padded: -1 where it reads 0.
+int64_t padded(int64_t i, int64_t n, GridSample::Padding padding, bool align_corners) {
+  if (padding == GridSample::Padding::kBorder) return std::clamp<int64_t>(i, 0, n - 1);
+  while (padding == GridSample::Padding::kReflection && (i < 0 || i >= n))
+    if (i < 0)
+      i = align_corners ? -i : -1 - i;
+    else
+      i = align_corners ? 2 * (n - 1) - i : 2 * n - 1 - i;
+  return i < 0 || i >= n ? -1 : i;
+}
+
+/// One cubic sample of a square image at (gx, gy), over every tap that might count.
+double cubic_sample(const Tensor& x, const GridSample& op, double gx, double gy) {
+  int64_t n = x.dims()[3];
+  auto position = [&](double g) {
+    return op.align_corners ? (g + 1) / 2 * double(n - 1) : ((g + 1) * double(n) - 1) / 2;
+  };
+  double sum = 0;
+  for (int64_t i = -20; i < 20; ++i)
+    for (int64_t j = -20; j < 20; ++j) {
+      int64_t row = padded(i, n, op.padding, op.align_corners);
+      int64_t column = padded(j, n, op.padding, op.align_corners);
+      if (row < 0 || column < 0) continue;
+      sum += cubic_weight(position(gy) - double(i)) * cubic_weight(position(gx) - double(j)) *
+             double(at(x, {0, 0, row, column}));
+    }
+  return sum;
+}
+
+TEST(GridSample, CubicPadsTheTapsAndNotThePoint) {
+  using Padding = GridSample::Padding;
+  const std::vector<float> grid{0.9F, -0.95F, -1.2F, 1.1F, 1.7F, 0.3F, -2.5F, -1.05F, 0.1F, 0.2F};
+  Tensor x = drawn({1, 1, 4, 4});
+  Tensor where = Tensor::of<float>(DType::kFloat32, {1, 1, 5, 2}, grid);
+  for (Padding padding : {Padding::kZeros, Padding::kBorder, Padding::kReflection})
+    for (bool align_corners : {false, true}) {
+      GridSample op{GridSample::Mode::kCubic, padding, align_corners};
+      Tensor y = run1(op, {x, where});
+      for (int64_t p = 0; p < 5; ++p)
+        EXPECT_NEAR(y.data<float>()[p],
+                    cubic_sample(x, op, grid[size_t(2 * p)], grid[size_t(2 * p + 1)]), 1e-5)
+            << "padding " << int(padding) << ", align_corners " << align_corners << ", point " << p;
+    }
 }
 
 TEST(Quantize, RoundsToEvenAndSaturates) {

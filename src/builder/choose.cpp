@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "backend/backend.h"
 #include "base/error.h"
@@ -6,6 +7,7 @@
 #include "builder/parts.h"
 #include "ir/value_name.h"
 #include "ops/table.h"
+#include "runtime/layout.h"
 
 namespace vitrify {
 namespace {
@@ -21,6 +23,7 @@ std::string choice_key(const Graph& graph, const Node& node) {
     if (graph.constant(v)) key += " const";
     if (v.valid() && graph.fact(v)) key += str(*graph.fact(v));
   }
+  for (const Type& t : node.types) key += cat('>', t.str());
   return key;
 }
 
@@ -94,13 +97,33 @@ void predict(const Bench& bench, std::span<const AbleTactic> able,
 
 }  // namespace
 
+namespace {
+/// Results that only the node itself can tell the extents of: room is made for a tactic before it
+/// runs.
+bool tells_extents(const Graph& graph, int32_t node) {
+  std::set<std::string> told;
+  auto drop = [&](const Type& t) {
+    std::set<std::string> known;
+    collect_symbols(t, known);
+    for (const std::string& s : known) told.erase(s);
+  };
+  for (const Type& t : graph.nodes[size_t(node)].types) collect_symbols(t, told);
+  for (const auto& input : graph.inputs) drop(graph.type(input.value));
+  for (int32_t before = 0; before < node && !told.empty(); ++before)
+    for (const Type& t : graph.nodes[size_t(before)].types) drop(t);
+  return !told.empty();
+}
+}  // namespace
+
 std::vector<AbleTactic> able_tactics(const Graph& graph, int32_t node,
                                      std::vector<Candidate>* refused) {
   const std::vector<std::string> disabled = knob_list(Knob::kDisableTactics);
   NodeInfo info(graph, node);
+  const bool late = tells_extents(graph, node);
   std::vector<AbleTactic> able;
   for (const Tactic* tactic : tactics_for(graph.nodes[size_t(node)].op.name())) {
-    std::string refusal = tactic->supports(info.view());
+    std::string refusal = late ? "the extents of its results are known only when it has run"
+                               : tactic->supports(info.view());
     if (std::find(disabled.begin(), disabled.end(), tactic->name) != disabled.end())
       refusal = "disabled by VITRIFY_DISABLE_TACTICS";
     if (!refusal.empty()) {

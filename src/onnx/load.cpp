@@ -81,6 +81,11 @@ Model load_model(const std::string& path) {
 
 namespace {
 
+/// Fit to be computed with, as values are; initializers stay where they lie in the file.
+Tensor read_whole(Reader r, const Model& model) {
+  return to_tensor(read_tensor(r), model).aligned();
+}
+
 Value read_sequence(Reader r, const Model& model, int depth);
 
 Value read_optional(Reader r, const Model& model, int depth) {
@@ -88,7 +93,7 @@ Value read_optional(Reader r, const Model& model, int depth) {
   Value v;
   while (r.next()) switch (r.tag()) {
       case 3:
-        v = to_tensor(read_tensor(r.message()), model);
+        v = read_whole(r.message(), model);
         break;
       case 5:
         v = read_sequence(r.message(), model, depth + 1);
@@ -107,7 +112,7 @@ Value read_sequence(Reader r, const Model& model, int depth) {
   std::vector<Value> items;
   while (r.next()) switch (r.tag()) {
       case 3:
-        items.emplace_back(to_tensor(read_tensor(r.message()), model));
+        items.emplace_back(read_whole(r.message(), model));
         break;
       case 5:
         items.push_back(read_sequence(r.message(), model, depth + 1));
@@ -132,7 +137,7 @@ Value load_value(const std::string& path, ValueFile kind) {
   if (bytes.empty() && kind != ValueFile::kTensor)
     return kind == ValueFile::kSequence ? Value::of_sequence({}) : Value();
   return guarded(bytes, path, "value", [&](Reader r) -> Value {
-    if (kind == ValueFile::kTensor) return to_tensor(read_tensor(r), model);
+    if (kind == ValueFile::kTensor) return read_whole(r, model);
     return kind == ValueFile::kSequence ? read_sequence(r, model, 0) : read_optional(r, model, 0);
   });
 }

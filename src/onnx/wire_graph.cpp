@@ -110,7 +110,8 @@ Node read_node(Reader r, int depth) {
 }
 
 Graph read_graph(Reader r, int depth) {
-  require(depth < kMaxGraphDepth, "graphs are nested more than ", kMaxGraphDepth, " deep");
+  require(depth < kMaxGraphDepth, "its graphs are nested deeper than Vitrify's limit of ",
+          kMaxGraphDepth);
   Graph g;
   while (r.next()) switch (r.tag()) {
       case 1:

@@ -10,7 +10,7 @@ namespace vitrify {
 
 namespace {
 
-/// Numbers print as short as they can be and still be read back exactly.
+/// Floating values of every width print with eight significant digits, as printf's %.8g does.
 std::string number_text(const Tensor& t, int64_t i) {
   if (t.dtype() == DType::kUint64) return std::to_string(uint64_t(int_at(t, i)));
   if (!is_float(t.dtype())) return std::to_string(int_at(t, i));
@@ -18,8 +18,7 @@ std::string number_text(const Tensor& t, int64_t i) {
   if (std::isnan(v)) return "NaN";
   if (std::isinf(v)) return v < 0 ? "-INF" : "INF";
   char text[40];
-  auto end = t.dtype() == DType::kFloat64 ? std::to_chars(text, text + sizeof text, v)
-                                          : std::to_chars(text, text + sizeof text, float(v));
+  auto end = std::to_chars(text, text + sizeof text, v, std::chars_format::general, 8);
   return {text, end.ptr};
 }
 

@@ -64,7 +64,7 @@ AxisTaps axis_taps(GridSample::Mode mode, const GridAxis& axis, double g) {
   AxisTaps taps;
   double x = axis.position(g);
   if (mode == GridSample::Mode::kNearest) x = std::nearbyint(x);
-  x = axis.pad(x);
+  if (mode != GridSample::Mode::kCubic) x = axis.pad(x);  // of cubic only the taps are padded
   int64_t base = int64_t(std::floor(x));
   double t = x - double(base);
   if (mode == GridSample::Mode::kNearest) {

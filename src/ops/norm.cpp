@@ -121,6 +121,12 @@ std::vector<Sample> samples_normalize(uint64_t seed) {
                        {random_tensor(random, DType::kFloat32, {2, 3, 19}),
                         random_tensor(random, DType::kFloat32, {19}),
                         random_tensor(random, DType::kFloat32, {19})}});
+    // as InstanceNormalization does, channels last: of several and of one channel
+    for (int64_t channels : {5, 1})
+      samples.push_back({Normalize{{1, 2}, 1e-5, rms, affine},
+                         {random_tensor(random, DType::kFloat32, {2, 3, 4, channels}),
+                          random_tensor(random, DType::kFloat32, {channels}),
+                          random_tensor(random, DType::kFloat32, {channels})}});
   }
   return samples;
 }

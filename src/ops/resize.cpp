@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/run_scope.h"
 #include "ops/dispatch.h"
 #include "ops/working.h"
 
@@ -143,25 +144,27 @@ namespace {
 
 using Coordinates = Resize::Coordinates;
 
-double source_position(const Resize& op, double j, int64_t in, int64_t out, double scale,
-                       double roi_begin, double roi_end) {
-  double width = scale * double(in), last = double(in - 1);
+/// In the precision of T: nearest is taken in f32, as PyTorch and ONNX Runtime do, since a position
+/// half way between two elements falls to one or the other with the rounding.
+template <class T>
+T source_position(const Resize& op, T j, int64_t in, int64_t out, T scale, T roi_begin, T roi_end) {
+  const T half = T(0.5), width = scale * T(in), last = T(in - 1);
   switch (op.coordinates) {
     case Coordinates::kHalfPixel:
-      return (j + 0.5) / scale - 0.5;
+      return (j + half) / scale - half;
     case Coordinates::kHalfPixelSymmetric:
-      return double(in) / 2 * (1 - double(out) / width) + (j + 0.5) / scale - 0.5;
+      return T(in) / 2 * (1 - T(out) / width) + (j + half) / scale - half;
     case Coordinates::kPytorchHalfPixel:
-      return out == 1 ? -0.5 : (j + 0.5) / scale - 0.5;
+      return out == 1 ? -half : (j + half) / scale - half;
     case Coordinates::kAlignCorners:
       return width == 1 || out == 1 ? 0 : j * last / (width - 1);
     case Coordinates::kAsymmetric:
       return j / scale;
     case Coordinates::kTfCropAndResize:
       return roi_begin * last +
-             (roi_end - roi_begin) * last * (width == 1 || out == 1 ? 0.5 : j / (width - 1));
+             (roi_end - roi_begin) * last * (width == 1 || out == 1 ? half : j / (width - 1));
     case Coordinates::kTfHalfPixelNN:
-      return (j + 0.5) / scale;
+      return (j + half) / scale;
   }
   return 0;
 }
@@ -221,7 +224,9 @@ ResizeAxis resize_axis(const Resize& op, int64_t in, int64_t out, double scale, 
   if (crop) axis.outside.resize(size_t(out));
   double limit = double(std::max<int64_t>(2 * in, 2)) + 16;  // beyond it the border repeats
   for (int64_t j = 0; j < out; ++j) {
-    double x = source_position(op, double(j), in, out, scale, roi_begin, roi_end);
+    double x = nearest ? double(source_position<float>(op, float(j), in, out, float(scale),
+                                                       float(roi_begin), float(roi_end)))
+                       : source_position<double>(op, double(j), in, out, scale, roi_begin, roi_end);
     if (crop) axis.outside[size_t(j)] = !(x >= 0 && x <= double(in - 1));
     x = std::isnan(x) ? 0 : std::clamp(x, -limit, limit);
     int64_t at = int64_t(nearest ? nearest_position(op.nearest, x) : std::floor(x));
@@ -251,6 +256,9 @@ ResizePlan resize_plan(ReferenceCall& call) {
       sized.extents.push_back(scaled_extent(in[i], float(sized.scales[i])));
     }
   }
+  for (size_t i = 0; i < count; ++i) plan.dims[size_t(plan.axes[i])] = sized.extents[i];
+  if (RunScope* scope = RunScope::current())  // before the taps, which grow with the result
+    scope->account()->expect_room(byte_size(x.dtype(), element_count(plan.dims)));
   bool crop = op.coordinates == Coordinates::kTfCropAndResize;
   if (crop)
     require(call.in(kRoi).size() == int64_t(2 * count), "roi needs two entries an axis, not ",
@@ -260,7 +268,6 @@ ResizePlan resize_plan(ReferenceCall& call) {
     double begin = crop ? double_at(call.in(kRoi), int64_t(i)) : 0;
     double end = crop ? double_at(call.in(kRoi), int64_t(i + count)) : 1;
     plan.each.push_back(resize_axis(op, in[i], sized.extents[i], sized.scales[i], begin, end));
-    plan.dims[size_t(plan.axes[i])] = sized.extents[i];
   }
   return plan;
 }

@@ -90,9 +90,13 @@ class Pusher {
     b_->graph().value_names.emplace(p.base, at->second);
     b_->graph().onnx_permutations.emplace(p.base, p.permutation);
   }
-  ValueId emit(Op op, std::vector<ValueId> inputs) {
-    return b_->add(std::move(op), std::move(inputs), node_->origins, int(node_->types.size()),
-                   node_);
+  /// The node on the bases, its result being permuted by p; fresh symbols go along with their axes.
+  void emit(Op op, std::vector<ValueId> inputs, const Ints& p) {
+    Node like = *node_;
+    for (Type& t : like.types)
+      if (t.has_rank() && t.shape->size() == p.size()) t.shape = permute(*t.shape, inverse(p));
+    set(b_->add(std::move(op), std::move(inputs), node_->origins, int(like.types.size()), &like),
+        p);
   }
 
   // ---- ops ----
@@ -182,7 +186,7 @@ class Pusher {
     if (p.empty()) return false;
     std::vector<ValueId> inputs;
     for (ValueId v : node_->inputs) inputs.push_back(v.valid() ? align(v, p, rank) : ValueId{});
-    set(emit(node_->op, std::move(inputs)), p);
+    emit(node_->op, std::move(inputs), p);
     return true;
   }
 
@@ -197,7 +201,7 @@ class Pusher {
       inputs.push_back(
           x.permutation == p ? x.base : transposed(transposed(x.base, x.permutation), inverse(p)));
     }
-    set(emit(Concat{axis_in_base(node_->op.as<Concat>()->axis, p)}, std::move(inputs)), p);
+    emit(Concat{axis_in_base(node_->op.as<Concat>()->axis, p)}, std::move(inputs), p);
     return true;
   }
 
@@ -210,7 +214,7 @@ class Pusher {
     std::vector<ValueId> inputs{x.base};
     for (size_t i = 1; i < node_->inputs.size(); ++i)
       inputs.push_back(node_->inputs[i].valid() ? materialize(node_->inputs[i]) : ValueId{});
-    set(emit(std::move(renamed->op), std::move(inputs)), renamed->permutation);
+    emit(std::move(renamed->op), std::move(inputs), renamed->permutation);
     return true;
   }
 
@@ -219,7 +223,7 @@ class Pusher {
     if (!indices.has_rank() || indices.shape->size() > 1) return false;
     int64_t axis = axis_in_base(g.axis, x.permutation);
     Ints result = indices.shape->empty() ? without(x.permutation, {axis}) : x.permutation;
-    set(emit(Gather{axis}, {x.base, materialize(node_->inputs[1])}), result);
+    emit(Gather{axis}, {x.base, materialize(node_->inputs[1])}, result);
     return true;
   }
 
@@ -241,7 +245,7 @@ class Pusher {
       }
     }
     if (!changed) return false;
-    set(emit(std::move(op), std::move(inputs)), {});
+    emit(std::move(op), std::move(inputs), {});
     return true;
   }
 
@@ -251,7 +255,7 @@ class Pusher {
     std::optional<PushedReshape> pushed =
         push_reshape(shape(x.base), x.permutation, *node_->types[0].shape);
     if (!pushed) return false;
-    set(emit(Reshape{pushed->shape}, {x.base}), pushed->permutation);
+    emit(Reshape{pushed->shape}, {x.base}, pushed->permutation);
     return true;
   }
 

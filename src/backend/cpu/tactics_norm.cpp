@@ -146,6 +146,8 @@ Refusal normalize_supports(const NodeView& n) {
 struct NormalizeBound {
   Isa isa;
   int64_t outer, inner;
+  bool by_rows;  ///< of n floats; else columns, even if there is but one: scale and shift lie along
+                 ///< them
   NormalizeArgs args;
   Affine affine;
   int tasks;
@@ -165,6 +167,7 @@ TacticState normalize_bind(const TacticState& loaded, const BoundNode& n) {
   auto affine = affine_of(op.epilogue);
   require(affine.has_value(), "the epilogue is not scale and shift");
   b->affine = *affine;
+  b->by_rows = axes.back() + 1 == int64_t(dims.size()) || (b->inner == 1 && op.epilogue.empty());
   for (int operand : {b->affine.scale, b->affine.shift})
     require(operand < 0 || element_count(n.inputs[size_t(operand)].dims) == dims.back(),
             "scale or shift has another length than the last axis");
@@ -177,7 +180,7 @@ int64_t column_floats(const NormalizeBound& b) { return (2 * b.inner + 15) / 16 
 
 int64_t normalize_workspace(const TacticState& bound) {
   const auto& b = *static_cast<const NormalizeBound*>(bound.get());
-  return b.inner == 1 ? 0 : b.tasks * column_floats(b) * 4;
+  return b.by_rows ? 0 : b.tasks * column_floats(b) * 4;
 }
 
 void normalize_run(const TacticState& bound, const RunCall& call) {
@@ -188,7 +191,7 @@ void normalize_run(const TacticState& bound, const RunCall& call) {
   const float* from = call.inputs[0].as<float>();
   float* to = call.outputs[0].as<float>();
   if (b.outer == 0 || args.n == 0 || b.inner == 0) return;
-  if (b.inner == 1) {
+  if (b.by_rows) {
     int64_t rows = std::max<int64_t>(1, kTaskFloats / args.n);
     return parallel_for((b.outer + rows - 1) / rows, call.max_threads, [&](int64_t t) {
       normalize_rows(b.isa, args, to + t * rows * args.n, from + t * rows * args.n,
