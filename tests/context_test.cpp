@@ -225,5 +225,26 @@ TEST(Bools, BoundInPlaceAreReadAnewByEveryRun) {
   }
 }
 
+/// Extents of no whole multiple, which only the kernel tells, between transposes that passes push.
+TEST(Context, RunsWhatFollowsExtentsThatOnlyAKernelTells) {
+  GraphParts parts{{node("Transpose", {"x"}, {"t"}, {attribute("perm", Ints{2, 1, 3, 0})}),
+                    node("Resize", {"t", "", "scales"}, {"r"}, {}),
+                    node("Transpose", {"r"}, {"back"}, {attribute("perm", Ints{3, 1, 0, 2})}),
+                    node("MaxPool", {"back"}, {"p"}, {attribute("kernel_shape", Ints{2, 2})}),
+                    node("Shape", {"p"}, {"shape"}), node("Reshape", {"p", "shape"}, {"y"})},
+                   {value_info("x", tensor_type(DType::kFloat32, {"b", 3, "h", "w"}))},
+                   {value_info("y", unranked_type(DType::kFloat32))},
+                   {tensor("scales", Tensor::of<float>(DType::kFloat32, {4}, {1.3F, 1, 1.7F, 1}))}};
+  const Graph graph = import_bytes(model(onnx::testing::graph(parts)));
+  Context context(build(graph));
+  for (const Dims& dims : {Dims{2, 3, 10, 9}, Dims{1, 3, 5, 12}}) {
+    Tensor x(DType::kFloat32, dims);
+    for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = float(i * 7 % 23);
+    context.set_input(0, x).check();
+    context.run().check();
+    EXPECT_EQ(difference(context.output(0).tensor, interpret(graph, {x})[0].tensor, 0), "");
+  }
+}
+
 }  // namespace
 }  // namespace vitrify
