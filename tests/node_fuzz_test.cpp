@@ -19,7 +19,11 @@
 namespace vitrify::node_test {
 namespace {
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr unsigned kSecondsPerModel = 240;
+#else
 constexpr unsigned kSecondsPerModel = 30;
+#endif
 constexpr int kEndless =
     3;  ///< exit status of a child whose model loops as often as a fault told it to
 constexpr size_t kLargestModel = 30000;

@@ -22,7 +22,7 @@ constexpr Signature kSignatures[] = {
     {"\x80\x04", "it is a Python pickle; export the model to ONNX first"},
     {"\x1f\x8b", "it is compressed with gzip; unpack it first"},
     {"GGUF", "it is a GGUF file, which holds weights without a graph; export the model to ONNX"},
-    {"VITRIFY", "it is a Vitrify engine, not an ONNX model"},
+    {"\x89VITRENG", "it is an engine that was built already: run it"},
     {"<", "it is an HTML or XML page; was the download refused?"},
     {"{", "it is JSON text"},
 };
