@@ -96,11 +96,12 @@ Engine open_engine(const std::string& path, const BuildOptions& options, const s
 }
 
 std::string file_name(const std::string& name) {
-  std::string out = name;
-  for (char& c : out) {
+  std::string out;
+  for (char c : name) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '.' || c == '_' || c == '-';
-    if (!plain) c = '_';
+    const bool goes_on = (c & 0xC0) == 0x80;  // UTF-8: a character's second byte and further ones
+    if (!goes_on) out += plain ? c : '_';
   }
   return out;
 }

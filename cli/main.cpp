@@ -30,6 +30,14 @@ void add(CLI::App& app, const Command& command) {
   }
 }
 
+/// Says what went wrong; with --json on stdout, too.
+int fail(const CLI::App& app, const std::string& message, int status) {
+  std::fprintf(stderr, "vitrify: %s\n", message.c_str());
+  for (const CLI::App* command : app.get_subcommands())
+    if (command->get_option("--json")->as<bool>()) print_json({{"error", message}});
+  return status;
+}
+
 int main(int count, char** words) {
   CLI::App app("Vitrify turns ONNX models into engines and runs them.", "vitrify");
   app.set_version_flag("--version", vitrify_version());
@@ -48,14 +56,11 @@ int main(int count, char** words) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e, std::cout, std::cerr) == 0 ? 0 : 1;
   } catch (const Failure& e) {
-    std::fprintf(stderr, "vitrify: %s\n", e.what());
-    return exit_status(e.status());
+    return fail(app, e.what(), exit_status(e.status()));
   } catch (const UsageError& e) {
-    std::fprintf(stderr, "vitrify: %s\n", e.what());
-    return 1;
+    return fail(app, e.what(), 1);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "vitrify: internal error: %s\n", e.what());
-    return 2;
+    return fail(app, std::string("internal error: ") + e.what(), 2);
   }
 }
 

@@ -70,8 +70,24 @@ void check_range(const Npy& array, const NpyType& type, const std::string& path)
   }
 }
 
+/// NumPy's name: "float32".
 std::string type_name(char kind, int64_t item_size) {
-  return kind == 'U' ? "strings" : std::string(1, kind) + std::to_string(item_size);
+  if (kind == 'U') return "strings";
+  const std::string bits = std::to_string(item_size * 8);
+  switch (kind) {
+    case 'f':
+      return "float" + bits;
+    case 'i':
+      return "int" + bits;
+    case 'u':
+      return "uint" + bits;
+    case 'c':
+      return "complex" + bits;
+    case 'b':
+      return "bool";
+    default:
+      return std::string(1, kind) + std::to_string(item_size);
+  }
 }
 
 }  // namespace
