@@ -205,7 +205,7 @@ typedef struct vitrify_context_stats {
   int64_t arena_bytes;             /* memory that intermediate values share */
   int64_t arena_lower_bound_bytes; /* what no order of placing them could go below */
   int64_t weight_bytes;            /* of the engine, shared by its contexts */
-  int32_t steps, reference_steps;  /* of a run; of these, on reference kernels */
+  int32_t steps, reference_steps;  /* of a run; on reference kernels, in bodies too */
 } vitrify_context_stats;
 
 /* `options` may be NULL. The context keeps the engine alive. */

@@ -217,9 +217,9 @@ vitrify_status vitrify_context_get_stats(const vitrify_context* context,
     stats->arena_bytes = binding->arena_bytes;
     stats->arena_lower_bound_bytes = binding->arena_lower_bound;
     stats->weight_bytes = context->context.engine().weight_bytes();
-    stats->steps = 0, stats->reference_steps = 0;
-    for (const Step& s : context->context.plan()->plan.steps)
-      ++stats->steps, stats->reference_steps += s.is_reference();
+    const Plan& plan = context->context.plan()->plan;
+    stats->steps = int32_t(plan.steps.size());
+    stats->reference_steps = context->context.engine().reference_steps(plan);
   });
 }
 

@@ -60,9 +60,9 @@ bool Engine::only_carries(const Node& node) const {
          std::ranges::all_of(bodies, [&](const GraphRef& g) { return body(*g) != nullptr; });
 }
 
-int Engine::reference_steps() const {
+int Engine::reference_steps(const Plan& plan) const {
   int count = 0;
-  for (const Step& s : plans_.front().plan.steps) {
+  for (const Step& s : plan.steps) {
     const Node& node = graph_.nodes[size_t(s.node)];
     if (only_carries(node))
       for (const GraphRef& g : node.op.graphs()) count += body(*g)->reference_steps();

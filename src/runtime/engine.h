@@ -45,9 +45,10 @@ class Engine {
   const Bodies& bodies() const { return bodies_; }
   /// One of them; null when the graph has no plan.
   std::shared_ptr<const Engine> body(const Graph& graph) const;
-  /// Steps of the first plan that run on reference kernels, and those of the bodies. Control flow
-  /// over planned bodies does not count: it only carries values from one to the next.
-  int reference_steps() const;
+  /// Steps of a plan (the first one) that run on reference kernels, and those of the bodies.
+  /// Control flow over planned bodies does not count: it only carries values from one to the next.
+  int reference_steps(const Plan& plan) const;
+  int reference_steps() const { return reference_steps(plans_.front().plan); }
 
  private:
   Engine() = default;
