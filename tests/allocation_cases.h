@@ -339,6 +339,86 @@ inline Case branches(const char* name, bool inner, bool small) {
            node("ReduceMax", {small ? "s" : "x"}, {small ? "y" : "unused"})}};
 }
 
+/// Carries a sum and a count that swap places, and scans: under a trip count that the engine knows.
+inline Case counted_loop(const char* name, int64_t trips, bool unused) {
+  const Message body =
+      graph({{node("MatMul", {"h", "w"}, {"a"}), node("Add", {"a", "z"}, {"b"}),
+              node("Tanh", {"b"}, {"h2"}), node("Mul", {"g", "h2"}, {"s"}),
+              node("Identity", {"on"}, {"on2"})},
+             {value_info("i", tensor_type(DType::kInt64, {})),
+              value_info("on", tensor_type(DType::kBool, {})), value_info("h", unranked_type(kF32)),
+              value_info("g", unranked_type(kF32))},
+             {value_info("on2", unranked_type(DType::kBool)), value_info("g", unranked_type(kF32)),
+              value_info("h2", unranked_type(kF32)), value_info("s", unranked_type(kF32))},
+             {}});
+  std::vector<Message> nodes = {
+      node("Relu", {"x"}, {"x1"}), node("Reshape", {"u", "flat"}, {"v"}),
+      node("Loop", {"trips", "", "x1", "v"}, {"h1", "g1", "scanned"},
+           {graph_attribute("body", body)}),
+      node("ReduceSum", {"scanned", "first"}, {"total"}, {attr("keepdims", 0)}),
+      node("Add", {"total", unused ? "x" : "g1"}, {"y"})};
+  return {name,
+          {{"x", {kN, 16}}, {"z", {16}}, {"u", {kN, 4, 4}}},
+          {weight("w", {16, 16}), ints("flat", {0, 16}), ints("first", {0}),
+           tensor("trips", Tensor::scalar(trips))},
+          std::move(nodes),
+          {"y"},
+          kF32,
+          {},
+          "loop on"};
+}
+
+/// Ends when the data says so; the counter is part of the sum.
+inline Case conditional_loop() {
+  const Message body = graph(
+      {{node("Cast", {"i"}, {"j"}, {attr("to", 1)}), node("Add", {"h", "j"}, {"a"}),
+        node("Mul", {"a", "z"}, {"h2"}), node("ReduceMax", {"h2"}, {"m"}, {attr("keepdims", 0)}),
+        node("Less", {"m", "limit"}, {"on2"})},
+       {value_info("i", tensor_type(DType::kInt64, {})),
+        value_info("on", tensor_type(DType::kBool, {})), value_info("h", unranked_type(kF32))},
+       {value_info("on2", unranked_type(DType::kBool)), value_info("h2", unranked_type(kF32))},
+       {}});
+  return {"a loop that its data ends",
+          {{"x", {kN, 5}}, {"z", {5}}, {"c", {}, DType::kBool}},
+          {number("limit", 3), tensor("most", Tensor::scalar(int64_t(9)))},
+          {node("Abs", {"x"}, {"a"}),
+           node("Loop", {"most", "c", "a"}, {"y"}, {graph_attribute("body", body)})},
+          {"y"},
+          kF32,
+          {},
+          "loop on"};
+}
+
+/// h = tanh(h + a_t·w), with a along its second axis and backwards, b along its first; gives h, the
+/// products and, along the last axis and backwards, h + b_t.
+inline Case scan(const char* name, bool inner) {
+  const Message step = node("Add", {"p", "h"}, {"q"});
+  const Message captured = graph({{step}, {}, {value_info("q", unranked_type(kF32))}, {}});
+  const Message first = inner ? node("If", {"c"}, {"q"},
+                                     {graph_attribute("then_branch", captured),
+                                      graph_attribute("else_branch", captured)})
+                              : step;
+  const Message body =
+      graph({{node("MatMul", {"a", "w"}, {"p"}), first, node("Tanh", {"q"}, {"h2"}),
+              node("Add", {"h2", "b"}, {"s"})},
+             {value_info("h", unranked_type(kF32)), value_info("a", unranked_type(kF32)),
+              value_info("b", unranked_type(kF32))},
+             {value_info("h2", unranked_type(kF32)), value_info("p", unranked_type(kF32)),
+              value_info("s", unranked_type(kF32))},
+             {}});
+  return {name,
+          {{"x", {kN, 7, 6}}, {"b", {7, kN, 6}}, {"h0", {kN, 6}}, {"c", {}, DType::kBool}},
+          {weight("w", {6, 6})},
+          {node("Scan", {"h0", "x", "b"}, {"h1", "p1", "y"},
+                {attr("num_scan_inputs", 2), attr("scan_input_axes", Ints{1, 0}),
+                 attr("scan_input_directions", Ints{1, 0}), attr("scan_output_axes", Ints{1, -1}),
+                 attr("scan_output_directions", Ints{0, 1}), graph_attribute("body", body)})},
+          {"y", "h1", "p1"},
+          kF32,
+          {},
+          "scan on"};
+}
+
 inline std::vector<Case> all_cases() {
   std::vector<Case> all;
   for (auto& family : {convolutions(), pools_and_reductions(), norms(), attentions(),
@@ -347,6 +427,12 @@ inline std::vector<Case> all_cases() {
   all.push_back(branches("branches", false, false));
   all.push_back(branches("branches with a small result", false, true));
   all.push_back(branches("branches within branches", true, false));
+  all.push_back(counted_loop("a counted loop", 5, false));
+  all.push_back(counted_loop("a loop that never runs", 0, false));
+  all.push_back(counted_loop("a loop of which one result is used", 3, true));
+  all.push_back(conditional_loop());
+  all.push_back(scan("a scan", false));
+  all.push_back(scan("branches within a scan", true));
   return all;
 }
 

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <random>
 
+#include "base/run_scope.h"
 #include "node_case.h"
 
 namespace vitrify::node_test {
@@ -27,6 +28,7 @@ constexpr unsigned kSecondsPerModel = 30;
 constexpr int kEndless =
     3;  ///< exit status of a child whose model loops as often as a fault told it to
 constexpr size_t kLargestModel = 30000;
+constexpr int64_t kMostMemory = int64_t(4) << 30;  ///< bytes that an interpreted model may hold
 constexpr int64_t kOddIntegers[] = {
     -1, 0,   1,         2,         3,         -2,        -3,
     4,  5,   7,         8,         16,        10,        11,
@@ -143,10 +145,12 @@ void run_damaged(const fs::path& folder, const std::string& bytes, Rng& rng) {
   std::vector<Value> inputs = load_all(folder / "test_data_set_0", "input", model.graph.inputs);
   for (unsigned faults = rng() % 3; faults > 0; --faults) damage(inputs, rng);
   if (inputs.size() != graph.inputs.size()) return;
-  if (rng() % 4 == 0)
+  if (rng() % 4 == 0) {
+    const RunScope limited(std::make_shared<MemoryAccount>(kMostMemory), nullptr);
     interpret(graph, inputs);
-  else
+  } else {
     run_engine(graph, inputs, true);
+  }
 }
 
 /// In the child: says each model's number before it runs; exits 1 if one ended badly.

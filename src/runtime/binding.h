@@ -21,7 +21,8 @@ struct BoundStep {
   std::vector<Operand> inputs, outputs;  ///< room for the run's operands
   std::vector<int64_t> key;              ///< of a late step: the extents that it is bound for
   bool bound = false;
-  std::vector<Value> lent;  ///< of an If over planned bodies: its operands, as the bodies read them
+  std::vector<Value> lent;  ///< of control flow that runs in place: inputs, as its bodies get them
+  bool in_place = true;     ///< false: extents that iterations change were found
 };
 
 class Binding {

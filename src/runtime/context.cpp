@@ -213,7 +213,7 @@ Status Context::bind() {
     active_ = nullptr;
     if (cache_.size() > kCachedBindings) cache_.pop_back();
     activate();
-    bind_branches();
+    bind_bodies();
   });
 }
 

@@ -7,8 +7,8 @@
 //
 // Nothing here throws but constructors. After a first run on a combination of input shapes, `run`
 // on it does not allocate, unless a step runs on a reference kernel or its extents depend on data,
-// or a state was set or reset since the last run. An If over bodies with plans counts as what its
-// bodies run.
+// or a state was set or reset since the last run. Control flow over planned bodies whose iterations
+// keep their extents counts as what its bodies run.
 //
 // The memory limit covers the arena, output buffers, scratch memory, states and every tensor that a
 // run makes, each charged before it is allocated. Not covered: the engine and its weights, inputs
@@ -86,7 +86,7 @@ class Context {
   void refresh_outputs();
   void point_values(const LoadedPlan& plan, Binding& binding) const;
   void lend_operands(const LoadedPlan& plan, Binding& binding) const;
-  void bind_branches();
+  void bind_bodies();
   std::shared_ptr<std::byte> allocate(int64_t bytes);
   void forget_results();
   void normalize_bools();
@@ -97,8 +97,19 @@ class Context {
   void run_reference_step(size_t s);
   Context& body_context(const Graph& body, std::shared_ptr<const Engine> engine);
   std::vector<Value> run_body(const Graph& body, std::vector<Value> inputs);
-  Context& enter_branch(size_t s, bool then);
-  bool run_branch(size_t s);
+  Value lent_operand(const LoadedPlan& plan, const Binding& binding, int32_t n, size_t i) const;
+  Context& enter_body(size_t s, int which);
+  bool keeps_extents(size_t s, const Context& body) const;
+  bool run_in_place(size_t s);
+  static void run_entered(Context& body);
+  void run_if(size_t s);
+  void run_loop(size_t s);
+  void run_scan(size_t s);
+  void start_carried(size_t s);
+  void take_iteration(size_t s, const Context& body, int64_t i);
+  const std::byte* scalar_input(size_t s, size_t i, std::string_view what) const;
+  const Dims& dims_of_input(size_t s, size_t i) const;
+  const Node& node_of(size_t s) const;
   void run_tactic_step(size_t s);
   void take_dynamic(size_t s, std::span<Value> results);
   bool outputs_are_stale() const;

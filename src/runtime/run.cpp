@@ -108,7 +108,7 @@ void Context::run_step(size_t s) {
     if (layout.late[s] && tactic) active_->bind_late_step(s);
     if (tactic)
       run_tactic_step(s);
-    else if (!run_branch(s))
+    else if (!run_in_place(s))
       run_reference_step(s);
   } catch (const Error& e) {
     if (!e.origin().empty()) throw;
