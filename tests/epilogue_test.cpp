@@ -176,6 +176,8 @@ TEST_P(EpilogueTest, PoolsAndReductions) {
            {2, 1, 1, 19}, 1e-5);
   check_op(Reduce{.kind = Reduce::Kind::kSum, .axes = {2}, .keepdims = false}, {tensor({3, 7, 50})},
            {3, 7}, 1e-5);
+  check_op(Reduce{.kind = Reduce::Kind::kMax, .axes = {1}}, {tensor({2, 6, 4100})}, {2, 1, 4100},
+           1e-5);
 }
 
 TEST_P(EpilogueTest, LargeReductions) {
@@ -183,9 +185,10 @@ TEST_P(EpilogueTest, LargeReductions) {
     Dims dims;
     Ints axes;
   };
-  const Case cases[] = {{{1, 160, 150, 3}, {1, 2}}, {{70001}, {0}},         {{2, 66001}, {1}},
-                        {{2, 130, 2, 257}, {1, 3}}, {{5, 40, 700}, {1}},    {{1, 34000, 2}, {1}},
-                        {{9000, 3}, {1}},           {{9, 2, 3, 40}, {0, 2}}};
+  const Case cases[] = {{{1, 160, 150, 3}, {1, 2}}, {{70001}, {0}},          {{2, 66001}, {1}},
+                        {{2, 130, 2, 257}, {1, 3}}, {{5, 40, 700}, {1}},     {{1, 34000, 2}, {1}},
+                        {{9000, 3}, {1}},           {{9, 2, 3, 40}, {0, 2}}, {{3, 5000}, {0}},
+                        {{10, 4097}, {0}},          {{2, 34000}, {0}},       {{2, 9, 2049}, {1}}};
   for (const Case& c : cases)
     for (int k = 0; k <= int(Reduce::Kind::kSumSquare); ++k) {
       Tensor x = random_tensor(random_, DType::kFloat32, c.dims, 0.5, k == 4 ? 1.0 : 2.0);

@@ -91,8 +91,7 @@ HWY_NOINLINE inline void run_function(UnaryKind kind, const BodySource& a, float
       return map1(a, out, n,
                   [=](Vec x) HWY_ATTR { return by_lane(x, [](float v) { return std::acos(v); }); });
     case UnaryKind::kAtan:
-      return map1(a, out, n,
-                  [=](Vec x) HWY_ATTR { return by_lane(x, [](float v) { return std::atan(v); }); });
+      return map1(a, out, n, [=](Vec x) HWY_ATTR { return atan(x); });
     case UnaryKind::kSinh:
       return map1(a, out, n,
                   [=](Vec x) HWY_ATTR { return by_lane(x, [](float v) { return std::sinh(v); }); });

@@ -59,6 +59,20 @@ HWY_INLINE Vec expm1(Vec x) {
   return hn::IfThenElse(hn::Gt(hn::Abs(x), set(0.346f)), large, small);
 }
 
+/// atan(r) for r = |x| or, above 1, 1 / |x|: r + r^3 q(r^2), q of (atan(r) / r - 1) / r^2 in r^2
+/// over [0, 1]; then pi / 2 less that, with the sign of x.
+HWY_INLINE Vec atan(Vec x) {
+  static constexpr float kQ[] = {-3.333333173e-01f, 1.999973933e-01f,  -1.427856875e-01f,
+                                 1.103376412e-01f,  -8.656880430e-02f, 6.250169445e-02f,
+                                 -3.587153898e-02f, 1.350777143e-02f,  -2.386997317e-03f};
+  const Vec size = hn::Abs(x);
+  const auto large = hn::Gt(size, set(1.0f));
+  const Vec r = hn::IfThenElse(large, hn::Div(set(1.0f), size), size), square = hn::Mul(r, r);
+  const Vec y = hn::MulAdd(hn::Mul(r, square), polynomial(square, kQ), r);
+  const Vec rest = hn::Sub(set(1.57079637f), hn::Add(y, set(4.37113883e-8f)));
+  return hn::CopySign(hn::IfThenElse(large, rest, y), x);
+}
+
 /// Largest |x| for which the reduction below keeps its precision.
 inline constexpr float kMaxAngle = 8192.0f;
 

@@ -21,6 +21,7 @@ namespace {
 constexpr int64_t kRowBlock = 4096;    // floats summed in float32 before they go to a double
 constexpr int64_t kColumnBlock = 256;  // rows summed before they join the result
 constexpr int64_t kColumns = 512;
+constexpr float kNotANumber = std::numeric_limits<float>::quiet_NaN();
 
 }  // namespace
 }  // namespace vitrify::cpu
@@ -30,9 +31,14 @@ HWY_BEFORE_NAMESPACE();
 namespace vitrify::cpu::HWY_NAMESPACE {
 namespace {
 
+HWY_INLINE bool any_nan(Vec v) { return !hn::AllFalse(Floats(), hn::IsNaN(v)); }
+
 struct SumFold {
   static HWY_INLINE Vec map(Vec x) { return x; }
   static HWY_INLINE Vec join(Vec a, Vec b) { return hn::Add(a, b); }
+  static HWY_INLINE double join_lanes(Vec v) {
+    return double(hn::GetLane(hn::SumOfLanes(Floats(), v)));
+  }
 };
 struct AbsSumFold : SumFold {
   static HWY_INLINE Vec map(Vec x) { return hn::Abs(x); }
@@ -42,12 +48,25 @@ struct SquareSumFold : SumFold {
 };
 struct ProductFold : SumFold {
   static HWY_INLINE Vec join(Vec a, Vec b) { return hn::Mul(a, b); }
+  static HWY_INLINE double join_lanes(Vec v) {
+    alignas(64) float lanes[kLanes];
+    hn::Store(v, Floats(), lanes);
+    double product = 1;
+    for (float lane : lanes) product *= double(lane);
+    return product;
+  }
 };
 struct MaxFold : SumFold {
   static HWY_INLINE Vec join(Vec a, Vec b) { return max_nan(a, b); }
+  static HWY_INLINE double join_lanes(Vec v) {
+    return double(any_nan(v) ? kNotANumber : hn::GetLane(hn::MaxOfLanes(Floats(), v)));
+  }
 };
 struct MinFold : SumFold {
   static HWY_INLINE Vec join(Vec a, Vec b) { return min_nan(a, b); }
+  static HWY_INLINE double join_lanes(Vec v) {
+    return double(any_nan(v) ? kNotANumber : hn::GetLane(hn::MinOfLanes(Floats(), v)));
+  }
 };
 
 template <class F>
@@ -88,24 +107,13 @@ HWY_INLINE Vec fold_block(const float* row, int64_t n, Vec begin, Map map) {
   return Op::join(Op::join(a0, a1), Op::join(a2, a3));
 }
 
-/// The lanes joined in double, pairwise.
-double join_lanes(Fold fold, Vec v) {
-  alignas(64) float lanes[kLanes];
-  hn::Store(v, Floats(), lanes);
-  double parts[kLanes];
-  for (int i = 0; i < kLanes; ++i) parts[i] = double(lanes[i]);
-  for (int width = kLanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) parts[i] = join_folds(fold, parts[i], parts[i + width]);
-  return parts[0];
-}
-
 template <class Op, class Map>
 HWY_INLINE double fold_blocks(Fold fold, const float* row, int64_t n, Map map) {
   const float identity = fold_identity(fold);
   double total = double(identity);
   for (int64_t i = 0; i < n; i += kRowBlock) {
     const Vec v = fold_block<Op>(row + i, std::min(kRowBlock, n - i), set(identity), map);
-    total = join_folds(fold, total, join_lanes(fold, v));
+    total = join_folds(fold, total, Op::join_lanes(v));
   }
   return total;
 }
