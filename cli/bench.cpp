@@ -110,7 +110,7 @@ Command bench_command() {
            {"--iterations", &iterations, "measured runs"},
            {"--warmup", &warmup, "runs before"},
            {"--threads", &threads, "use at most so many threads"},
-           {"--verify", &verify, kVerifyHelp},
+           verify_option(&verify),
            {"--layers", &layers, "a row a step"},
            {"--json", &json, "print one JSON object"}},
           [flags] { bench(*flags); }};

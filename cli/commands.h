@@ -15,6 +15,7 @@ struct Option {
   std::variant<bool*, int*, std::string*, std::vector<std::string>*> target;
   const char* help;
   bool required = false;
+  std::vector<std::string> choices = {};  ///< all that a text may be; empty: anything
 };
 
 struct Command {

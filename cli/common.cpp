@@ -75,10 +75,17 @@ void add_states(BuildOptions& options, const std::vector<std::string>& flags) {
   }
 }
 
+Option verify_option(std::string* target) {
+  return {
+      "--verify",
+      target,
+      "what of an engine file is checked against its digests: full, or lazy: all but the weights",
+      false,
+      {"full", "lazy"}};
+}
+
 vitrify_verify parse_verify(const std::string& text) {
-  if (text == "full") return VITRIFY_VERIFY_FULL;
-  if (text == "lazy") return VITRIFY_VERIFY_LAZY;
-  throw UsageError("--verify " + text + ": write full or lazy");
+  return text == "lazy" ? VITRIFY_VERIFY_LAZY : VITRIFY_VERIFY_FULL;
 }
 
 Engine open_engine(const std::string& path, const BuildOptions& options, const std::string& verify,

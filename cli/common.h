@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "commands.h"
 #include "vitrify/vitrify.hpp"
 
 namespace vitrify::cli {
@@ -33,10 +34,9 @@ void add_shapes(BuildOptions& options, const std::vector<std::string>& flags);
 
 /// States of --state IN=OUT flags.
 void add_states(BuildOptions& options, const std::vector<std::string>& flags);
-/// Of --verify full or lazy; throws UsageError.
+/// --verify of an engine file.
+Option verify_option(std::string* target);
 vitrify_verify parse_verify(const std::string& text);
-inline constexpr const char* kVerifyHelp =
-    "what of an engine file is checked against its digests: full, or lazy: all but the weights";
 
 /// An engine file, or a model that is built in memory for these shapes. `build_s` and `load_ms` get
 /// the times.

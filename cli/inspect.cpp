@@ -101,7 +101,7 @@ Command inspect_command() {
       {{"file", &path, "ONNX or engine file", true},
        {"--graph", &stage, "print a model's graph after this pass (imported, or a pass's name)"},
        {"--profile", &profiles, "as for build"},
-       {"--verify", &verify, kVerifyHelp},
+       verify_option(&verify),
        {"--json", &json, "print one JSON object"}},
       [flags] { inspect(*flags); }};
 }

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -47,6 +48,28 @@ std::vector<int64_t> parse_shape(const std::string& path, const std::string& tex
     shape.push_back(d);
   }
   return shape;
+}
+
+/// Of NumPy's name in quotes: "'<f4', …".
+void parse_type(const std::string& path, const std::string& descr, Npy& array) {
+  const size_t end = descr.find('\'', 1);
+  if (descr.empty() || descr[0] != '\'' || end == std::string::npos)
+    bad(path, "structured arrays are not supported: save each field as an array of its own");
+  const std::string type = descr.substr(1, end - 1);
+  if (type.size() < 2) bad(path, "element type '" + type + "' is not supported");
+  array.kind = type[1];
+  if (array.kind == 'O')
+    bad(path, "it holds Python objects ('" + type +
+                  "'): save numbers, or text with .astype(str), instead");
+  if (array.kind == 'S' || array.kind == 'a')
+    bad(path, "it holds byte strings ('" + type + "'): save them with .astype(str)");
+  if (type[0] == '>') bad(path, "it is big endian; save it as little endian");
+  array.item_size = std::strtoll(type.c_str() + 2, nullptr, 10);
+  const bool known = std::string_view("fiubcU").find(array.kind) != std::string_view::npos &&
+                     type.find_first_not_of("0123456789", 2) == std::string::npos &&
+                     array.item_size >= 0 && array.item_size <= (1 << 20);
+  if (!known || (array.kind != 'U' && (array.item_size == 0 || array.item_size > 16)))
+    bad(path, "element type '" + type + "' is not supported");
 }
 
 void append_utf8(std::string& out, uint32_t c) {
@@ -113,6 +136,9 @@ void unpack_strings(Npy& array) {
 }  // namespace
 
 Npy read_npy(const std::string& path) {
+  std::error_code ignored;  // opening a pipe would wait for who writes into it
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored))
+    bad(path, "it is not a regular file");
   std::ifstream in(path, std::ios::binary);
   if (!in) bad(path, std::strerror(errno));
   char magic[8] = {};
@@ -125,15 +151,7 @@ Npy read_npy(const std::string& path) {
   in.read(header.data(), std::streamsize(length));
   if (!in) bad(path, "it is cut off");
   Npy array;
-  std::string descr = field(path, header, "descr");
-  if (descr.size() < 4 || descr[0] != '\'') bad(path, "structured arrays are not supported");
-  if (descr[1] == '>') bad(path, "it is big endian; save it as little endian");
-  array.kind = descr[2];
-  array.item_size = std::strtoll(descr.c_str() + 3, nullptr, 10);
-  bool known =
-      std::strchr("fiubcU", array.kind) && array.item_size >= 0 && array.item_size <= (1 << 20);
-  if (!known || (array.kind != 'U' && (array.item_size == 0 || array.item_size > 16)))
-    bad(path, "element type " + descr.substr(0, 8) + " is not supported");
+  parse_type(path, field(path, header, "descr"), array);
   array.shape = parse_shape(path, field(path, header, "shape"));
   int64_t item = array.kind == 'U' ? array.item_size * 4 : array.item_size;
   int64_t bytes = checked_product(path, array.shape, item);

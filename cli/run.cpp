@@ -2,7 +2,7 @@
 #include <map>
 
 #include "commands.h"
-#include "common.h"
+#include "outputs.h"
 
 namespace vitrify::cli {
 namespace {
@@ -13,23 +13,6 @@ struct Flags {
   int threads = 0, repeat = 1;
   bool no_passes = false, json = false;
 };
-
-void write_output(const std::string& folder, const std::string& name, const ValueView& value) {
-  const std::string stem = folder + "/" + file_name(name);
-  if (value.kind() == VITRIFY_TENSOR) return write_value(stem + ".npy", value);
-  for (size_t i = 0; i < value.size(); ++i)  // of a sequence: NAME.0.npy, NAME.1.npy …
-    write_output(folder, name + "." + std::to_string(i), value.item(i));
-}
-
-Json describe(const std::string& name, const ValueView& value) {
-  if (value.kind() == VITRIFY_NONE) return {{"name", name}, {"kind", "none"}};
-  if (value.kind() == VITRIFY_SEQUENCE)
-    return {{"name", name}, {"kind", "sequence"}, {"size", value.size()}};
-  return {{"name", name},
-          {"kind", "tensor"},
-          {"dtype", int(value.dtype())},
-          {"shape", std::vector<int64_t>(value.dims().begin(), value.dims().end())}};
-}
 
 /// Names that become the same file name would overwrite each other.
 void check_output_names(const Engine& engine) {
@@ -59,15 +42,18 @@ void run(const Flags& flags) {
     std::filesystem::create_directories(flags.folder, error);
     if (error) throw UsageError("cannot make '" + flags.folder + "': " + error.message());
   }
-  Json outputs = Json::array();
+  std::vector<OutputRow> rows;
   for (size_t o = 0; o < engine.output_count(); ++o) {
-    const ValueView value = context.output(o);
-    if (!flags.folder.empty()) write_output(flags.folder, engine.output_name(o), value);
-    outputs.push_back(describe(engine.output_name(o), value));
+    OutputRow row{engine.output_name(o), context.output(o), {}};
+    if (!flags.folder.empty()) row.files = write_output(flags.folder, row.name, row.value);
+    rows.push_back(std::move(row));
   }
-  if (flags.json) return print_json({{"outputs", outputs}});
-  for (size_t o = 0; o < engine.output_count(); ++o)
-    std::fprintf(stderr, "%s: %s\n", engine.output_name(o).c_str(), outputs[o].dump().c_str());
+  if (!flags.json) return print_outputs(rows);
+  Json outputs = Json::array();
+  for (const OutputRow& row : rows)
+    outputs.push_back(
+        describe_output(row.name, row.value, flags.folder.empty() ? nullptr : &row.files));
+  print_json({{"outputs", outputs}});
 }
 
 }  // namespace
@@ -75,20 +61,23 @@ void run(const Flags& flags) {
 Command run_command() {
   auto flags = std::make_shared<Flags>();
   auto& [path, folder, verify, inputs, shapes, states, threads, repeat, no_passes, json] = *flags;
-  return {"run",
-          "Run a model or engine",
-          {{"file", &path, "ONNX or engine file", true},
-           {"--input", &inputs, "NAME=FILE.npy"},
-           {"--shape", &shapes, "NAME=1x3x224x224: random input of that shape"},
-           {"--output-dir", &folder, "write NAME.npy for every output into this folder"},
-           {"--threads", &threads, "use at most so many threads"},
-           {"--state", &states, "of a model: as for build"},
-           {"--repeat", &repeat,
-            "run so many times, with states kept from run to run; the last outputs count"},
-           {"--verify", &verify, kVerifyHelp},
-           {"--no-passes", &no_passes, "of a model: run it as imported"},
-           {"--json", &json, "print one JSON object"}},
-          [flags] { run(*flags); }};
+  return {
+      "run",
+      "Run a model or engine",
+      {{"file", &path, "ONNX or engine file", true},
+       {"--input", &inputs, "NAME=FILE.npy"},
+       {"--shape", &shapes, "NAME=1x3x224x224: random input of that shape"},
+       {"--output-dir", &folder,
+        "write NAME.npy for every output into this folder, of a sequence NAME.0.npy, NAME.1.npy …; "
+        "what else is there stays"},
+       {"--threads", &threads, "use at most so many threads"},
+       {"--state", &states, "of a model: as for build"},
+       {"--repeat", &repeat,
+        "run so many times, with states kept from run to run; the last outputs count"},
+       verify_option(&verify),
+       {"--no-passes", &no_passes, "of a model: run it as imported"},
+       {"--json", &json, "print one JSON object"}},
+      [flags] { run(*flags); }};
 }
 
 }  // namespace vitrify::cli

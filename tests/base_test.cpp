@@ -283,9 +283,12 @@ TEST(Knobs, ValuesComeFromTheEnvironment) {
   EXPECT_EQ(knob_int(Knob::kVerbose), 0);
   ::setenv("VITRIFY_VERBOSE", "3", 1);
   EXPECT_EQ(knob_int(Knob::kVerbose), 3);
-  for (const char* bad : {"", "3x", "x", "99999999999999999999"}) {
+  ::setenv("VITRIFY_VERBOSE", "", 1);
+  EXPECT_EQ(knob_int(Knob::kVerbose), 0);
+  for (const char* bad : {"3x", "x", "-1", "99999999999999999999"}) {
     ::setenv("VITRIFY_VERBOSE", bad, 1);
     EXPECT_THROW(knob_int(Knob::kVerbose), Error) << bad;
+    EXPECT_THROW(check_knobs(), Error) << bad;
   }
   ::unsetenv("VITRIFY_VERBOSE");
   ::setenv("VITRIFY_DISABLE_PASSES", ";a;b c;;d", 1);

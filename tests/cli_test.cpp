@@ -186,7 +186,7 @@ TEST_F(Cli, KeepsStatesBetweenRuns) {
   refuses("build %%/sum.onnx -o %%/e --state sum", "--state sum");
   refuses("build %%/sum.onnx -o %%/e --state q=next", "'q'");
   refuses("build %%/sum.onnx -o %%/e --state sum=q", "'q'");
-  refuses("run %%/sum.engine --verify some --input x=%%/x.npy", "--verify some");
+  refuses("run %%/sum.engine --verify some --input x=%%/x.npy", "--verify: write full or lazy");
   refuses("run %%/sum.engine --repeat 0 --input x=%%/x.npy", "--repeat");
 }
 

@@ -334,6 +334,89 @@ def knobs(b):
 
 
 @test
+def malformed_numbers_in_the_environment(b):
+    small(b)
+    b.good("build", "m.onnx", "-o", "m.engine")
+    for name, text in (("THREADS", "abc"), ("THREADS", "-1"), ("THREADS", "2x"), ("VERBOSE", "loud")):
+        for words in (("build", "m.onnx", "-o", "e.engine"), ("run", "m.onnx", "--shape", "x=2x3"),
+                      ("run", "m.engine", "--shape", "x=2x3"), ("inspect", "m.onnx"), ("inspect", "m.engine"),
+                      ("inspect", "m.onnx", "--graph", "imported"), ("ops",)):
+            b.refuses(f"VITRIFY_{name} must be a whole number from 0 on, not '{text}'", *words,
+                      env={f"VITRIFY_{name}": text})
+    empty = {"VITRIFY_THREADS": "", "VITRIFY_VERBOSE": "", "VITRIFY_MAX_ISA": ""}
+    b.good("run", "m.engine", "--shape", "x=2x3", env=empty)
+
+
+@test
+def commands_and_choices_are_named(b):
+    small(b)
+    for words in (["foo"], ["foo", "--json-ish"], ["--bar", "foo"], []):
+        b.refuses("build, run, bench, inspect, ops", *words)
+    b.refuses("'foo'", "foo")
+    b.good("build", "m.onnx", "-o", "m.engine")
+    for file in ("m.onnx", "m.engine"):
+        for words in (["run", file, "--shape", "x=2x3"], ["bench", file, "--shape", "x=2x3"], ["inspect", file]):
+            b.refuses("write full or lazy, not 'bogus'", *words, "--verify", "bogus")
+    done = b.call("run", "m.onnx", "--verify", "bogus", "--json")
+    assert done.returncode == 1 and "bogus" in json.loads(done.stdout)["error"], done.stdout
+    text = b.good("--help").stdout
+    for part in ("THREADS", "MAX_ISA", "VERBOSE", "DISABLE_PASSES", "DISABLE_RULES", "DISABLE_TACTICS"):
+        assert f"VITRIFY_{part}" in text, text
+    assert "Exit status: 0 good, 1 a mistake in what was given" in text, text
+    assert "VITRIFY" not in b.good("run", "--help").stdout
+
+
+@test
+def runs_tell_of_their_outputs(b):
+    nodes = [h.make_node("Neg", ["x"], ["minus"]), h.make_node("Cast", ["x"], ["half"], to=T.FLOAT16),
+             h.make_node("Cast", ["x"], ["brain"], to=T.BFLOAT16), h.make_node("Cast", ["x"], ["whole"], to=T.INT64),
+             h.make_node("SplitToSequence", ["x"], ["parts"], axis=0)]
+    types = {"minus": T.FLOAT, "half": T.FLOAT16, "brain": T.BFLOAT16, "whole": T.INT64}
+    outputs = [value(name, dtype, ["n"]) for name, dtype in types.items()]
+    b.save("five.onnx", nodes, [value("x", T.FLOAT, ["n"])], outputs + [h.make_tensor_sequence_value_info(
+        "parts", T.FLOAT, None)])
+    np.save(b.at("x.npy"), np.array([1, -2.5, 4, np.nan], np.float32))
+    done = b.good("run", "five.onnx", "--input", "x=x.npy", "--output-dir", "out")
+    rows = {line.split()[0]: line for line in done.stderr.splitlines()}
+    assert "{" not in done.stderr and not done.stdout, done
+    for name, parts in {"minus": ["f32[4]", "min -4", "mean -0.833333", "max 2.5", "1 NaN", "-> out/minus.npy"],
+                        "half": ["f16[4]", "min -2.5", "max 4"], "brain": ["bf16[4]", "min -2.5", "max 4"],
+                        "whole": ["i64[4]", "max 4"],
+                        "parts": ["sequence of 4", "out/parts.0.npy", "out/parts.3.npy"]}.items():
+        assert all(part in rows[name] for part in parts), (name, parts, rows)
+    np.save(b.at("x.npy"), np.array([1, 2], np.float32))
+    done = b.good("run", "five.onnx", "--input", "x=x.npy", "--output-dir", "out", "--json")
+    assert "'out/parts.2.npy' is older than this run" in done.stderr and b.at("out/parts.3.npy").exists(), done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["outputs"]}
+    assert {name: rows[name]["dtype"] for name in types} == {"minus": "f32", "half": "f16", "brain": "bf16",
+                                                             "whole": "i64"}, rows
+    assert rows["parts"]["size"] == 2 and rows["parts"]["files"] == ["out/parts.0.npy", "out/parts.1.npy"], rows
+    assert (rows["minus"]["min"], rows["minus"]["mean"], rows["minus"]["max"]) == (-2, -1.5, -1), rows
+
+
+@test
+def arrays_of_other_kinds_are_refused(b):
+    small(b)
+    for part, array in (("it holds Python objects ('|O')", np.array(["a", 3], dtype=object)),
+                        ("it holds byte strings ('|S3')", np.array([b"abc"])),
+                        ("element type '<M8[D]' is not supported", np.array(["2020-01-01"], "M8[D]")),
+                        ("structured arrays are not supported", np.zeros(2, [("a", "f4")]))):
+        np.save(b.at("odd.npy"), array, allow_pickle=True)
+        b.refuses(part, "run", "m.onnx", "--input", "x=odd.npy")
+        assert "fortran" not in b.call("run", "m.onnx", "--input", "x=odd.npy").stderr
+
+
+@test
+def only_regular_files_are_read(b):
+    small(b)
+    os.mkfifo(b.at("pipe"))
+    for path in ("pipe", "/dev/zero", "/dev/null", "."):
+        for words in (["inspect", path], ["run", path], ["bench", path], ["build", path, "-o", "e.engine"],
+                      ["run", "m.onnx", "--input", f"x={path}"]):
+            b.refuses(f"'{path}'", *words)
+
+
+@test
 def graphs_after_every_stage(b):
     small(b)
     done = b.call("inspect", "m.onnx", "--graph", "nosuch")

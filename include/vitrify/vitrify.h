@@ -99,6 +99,9 @@ VITRIFY_API const char* vitrify_version(void);
 VITRIFY_API const char* vitrify_last_error(void);
 /* Frees a string that a function below has given away. */
 VITRIFY_API void vitrify_string_free(char* text);
+/* The environment variables that are read, with defaults, as a JSON object. Loading, building and
+ * inspecting refuse, with VITRIFY_USER_ERROR, one that must be a number and is none. */
+VITRIFY_API vitrify_status vitrify_list_variables(char** json);
 
 /* ---- Values ---- */
 
@@ -123,6 +126,8 @@ VITRIFY_API void vitrify_value_free(vitrify_value* value);
 VITRIFY_API vitrify_kind vitrify_value_kind(const vitrify_value* value);
 /* Element type, rank and extents of a tensor; VITRIFY_UNDEFINED and 0 for other values. */
 VITRIFY_API vitrify_dtype vitrify_value_dtype(const vitrify_value* value);
+/* "f32": as types are written everywhere. NULL for what is no element type. */
+VITRIFY_API const char* vitrify_dtype_name(vitrify_dtype dtype);
 VITRIFY_API size_t vitrify_value_rank(const vitrify_value* value);
 VITRIFY_API const int64_t* vitrify_value_dims(const vitrify_value* value);
 /* Elements of a tensor, items of a sequence. */
@@ -140,7 +145,7 @@ VITRIFY_API const vitrify_value* vitrify_value_item(const vitrify_value* value, 
 
 /* ---- Engines ---- */
 
-/* True when the file starts as an engine does. Never fails. */
+/* True when it is a regular file that starts as an engine does. Never fails. */
 VITRIFY_API int vitrify_is_engine(const char* path);
 
 /* What of an engine file is checked against its digests when it is loaded. The plan, and every

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "api/describe.h"
 #include "api/handles.h"
+#include "base/knobs.h"
 #include "ir/value_name.h"
 #include "ops/table.h"
 #include "runtime/engine_file.h"
@@ -62,8 +64,20 @@ api::Json layer(const Context& context, const StepTiming& timing) {
 
 extern "C" {
 
+vitrify_status vitrify_list_variables(char** json) {
+  return guard([&] {
+    need(json, "json");
+    api::Json rows = api::Json::array();
+    for (const KnobRow& row : knob_table())
+      rows.push_back({{"name", row.name}, {"default", row.otherwise}, {"about", row.about}});
+    *json = api::give_string(api::to_text({{"variables", rows}}));
+  });
+}
+
 int vitrify_is_engine(const char* path) {
-  std::ifstream file(path ? path : "", std::ios::binary);
+  std::error_code ignored;  // opening a pipe would wait for who writes into it
+  if (!path || !std::filesystem::is_regular_file(path, ignored)) return 0;
+  std::ifstream file(path, std::ios::binary);
   char start[8] = {};
   file.read(start, sizeof start);
   return file && looks_like_engine(std::as_bytes(std::span(start)));
@@ -76,6 +90,7 @@ vitrify_status vitrify_engine_load_with(const char* path, const vitrify_load_opt
                                         vitrify_engine** out) {
   return guard([&] {
     need(path, "path"), need(out, "out");
+    check_knobs();
     Verify verify = Verify::kFull;
     if (options) {
       require(options->struct_size >= sizeof(vitrify_load_options),

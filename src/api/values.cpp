@@ -64,6 +64,10 @@ vitrify_value::vitrify_value(Value v) : value(std::move(v)) {
 
 extern "C" {
 
+const char* vitrify_dtype_name(vitrify_dtype dtype) {
+  return int(dtype) > 0 && int(dtype) < kDTypeCount ? name(DType(dtype)).data() : nullptr;
+}
+
 const char* vitrify_version(void) { return VITRIFY_VERSION; }
 const char* vitrify_last_error(void) { return api::last_error().c_str(); }
 void vitrify_string_free(char* text) { std::free(text); }

@@ -29,15 +29,15 @@ std::span<const KnobRow> knob_table() { return kKnobs; }
 std::string_view knob(Knob which) {
   const KnobRow& row = kKnobs[size_t(which)];
   const char* value = std::getenv(std::string(row.name).c_str());
-  return value ? value : row.otherwise;
+  return value && *value ? value : row.otherwise;
 }
 
 int64_t knob_int(Knob which) {
   std::string_view text = knob(which);
   int64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  require(error == std::errc() && end == text.data() + text.size(), kKnobs[size_t(which)].name,
-          " must be a number, not '", text, "'");
+  require(error == std::errc() && end == text.data() + text.size() && value >= 0,
+          kKnobs[size_t(which)].name, " must be a whole number from 0 on, not '", text, "'");
   return value;
 }
 
@@ -50,6 +50,10 @@ std::vector<std::string> knob_list(Knob which) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return items;
+}
+
+void check_knobs() {
+  for (Knob which : {Knob::kThreads, Knob::kVerbose}) knob_int(which);
 }
 
 int verbosity() {

@@ -17,12 +17,16 @@ struct KnobRow {
 };
 std::span<const KnobRow> knob_table();
 
-/// The variable's value, or the row's default. Read from the environment at each call.
+/// The variable's value, or the row's default when it is empty or not set. Read from the
+/// environment at each call.
 std::string_view knob(Knob which);
-/// As a number; user error when it is none.
+/// As a number; user error when it is none, or negative.
 int64_t knob_int(Knob which);
 /// Split at ';'.
 std::vector<std::string> knob_list(Knob which);
+
+/// Throws a user error when a variable that must be a number is none.
+void check_knobs();
 
 /// VITRIFY_VERBOSE; 0 when it is no number.
 int verbosity();

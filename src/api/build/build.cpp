@@ -1,6 +1,7 @@
 #include "api/build/options.h"
 #include "api/describe.h"
 #include "api/handles.h"
+#include "base/knobs.h"
 #include "builder/builder.h"
 #include "runtime/engine_file.h"
 
@@ -131,6 +132,7 @@ vitrify_status vitrify_build(const char* model, const char* engine_path,
                              const vitrify_build_options* options, char** report) {
   return guard([&] {
     need(model, "model"), need(engine_path, "engine_path");
+    check_knobs();
     BuildOptions full = chosen(options);
     full.output = engine_path;
     const BuildResult result = build_model(model, full);
@@ -142,6 +144,7 @@ vitrify_status vitrify_build_engine(const char* model, const vitrify_build_optio
                                     vitrify_engine** engine, char** report) {
   return guard([&] {
     need(model, "model"), need(engine, "engine");
+    check_knobs();
     const BuildResult result = build_model(model, chosen(options));
     // Just made by this process: the digests would say nothing.
     auto handle = std::make_unique<vitrify_engine>(load_engine(result.engine, Verify::kLazy));

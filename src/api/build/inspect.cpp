@@ -5,6 +5,7 @@
 #include "api/describe.h"
 #include "api/handles.h"
 #include "backend/backend.h"
+#include "base/knobs.h"
 #include "builder/builder.h"
 #include "builder/parts.h"
 #include "onnx/importer.h"
@@ -102,6 +103,7 @@ vitrify_status vitrify_inspect_model(const char* path, const vitrify_build_optio
                                      char** json) {
   return guard([&] {
     need(path, "model"), need(json, "json");
+    check_knobs();
     const onnx::Model model = onnx::load_model(path);
     std::vector<onnx::ImportProblem> problems;
     const onnx::ImportOptions given{fixed_shapes(options ? options->options : BuildOptions())};
@@ -114,6 +116,7 @@ vitrify_status vitrify_graph_after(const char* path, const vitrify_build_options
                                    const char* pass, char** text) {
   return guard([&] {
     need(path, "model"), need(pass, "pass"), need(text, "text");
+    check_knobs();
     const BuildOptions given = options ? options->options : BuildOptions();
     std::optional<std::string> found;
     std::string names = "imported";
@@ -131,6 +134,7 @@ vitrify_status vitrify_graph_after(const char* path, const vitrify_build_options
 vitrify_status vitrify_list_ops(char** json) {
   return guard([&] {
     need(json, "json");
+    check_knobs();
     const Json kernels = api::describe_kernels();
     *json = api::give_string(api::to_text({{"operators", list_operators(kernels)},
                                            {"kernels", kernels},
