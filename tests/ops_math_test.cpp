@@ -77,6 +77,42 @@ TEST(OpsMath, CastSaturatesAndRoundsOnce) {
   EXPECT_EQ(double_at(cast(wide, DType::kFloat16), 0), 2050);
 }
 
+TEST(OpsMath, CastPrintsNumbersAsOnnxRuntimeDoes) {
+  using Texts = std::vector<std::string>;
+  auto texts = [](Tensor x) {
+    return items<std::string>(run_sample({Cast{DType::kString}, {std::move(x)}})[0].tensor);
+  };
+  EXPECT_EQ(
+      texts(floats({123456789.0F, 0.1F, NAN, INFINITY, -INFINITY, -0.0F, 1e-5F, 1e-7F, 1e8F})),
+      (Texts{"1.2345679e+08", "0.1", "NaN", "INF", "-INF", "-0", "9.9999997e-06", "1e-07",
+             "1e+08"}));
+  EXPECT_EQ(texts(floats({16777216, 12345678, 1e38F, 1e-45F, 1.F / 3})),
+            (Texts{"16777216", "12345678", "9.9999997e+37", "1.4012985e-45", "0.33333334"}));
+  EXPECT_EQ(texts(Tensor::of(DType::kFloat64, {3}, std::vector<double>{0.1, 1e-5, 1. / 3})),
+            (Texts{"0.1", "1e-05", "0.33333333"}));
+  Tensor half(DType::kFloat16, {2});
+  set_double(half, 0, 0.1), set_double(half, 1, 65504);
+  EXPECT_EQ(texts(half), (Texts{"0.099975586", "65504"}));
+  EXPECT_EQ(texts(Tensor::ints({-5, 0, int64_t{1} << 62})),
+            (Texts{"-5", "0", "4611686018427387904"}));
+  EXPECT_EQ(texts(Tensor::of(DType::kUint8, {2}, std::vector<uint8_t>{200, 65})),
+            (Texts{"200", "65"}));
+  Tensor flags(DType::kBool, {2});
+  set_int(flags, 0, 1);
+  EXPECT_EQ(texts(flags), (Texts{"1", "0"}));
+}
+
+TEST(OpsMath, ArgReductionsPassOverNaN) {
+  auto places = [](bool max, bool last) {
+    Tensor x = Tensor::of(DType::kFloat32, {3, 4},
+                          std::vector<float>{1, NAN, 3, 3, NAN, 5, 6, 7, 2, 2, 0, NAN});
+    return items<int64_t>(run_sample({ArgReduce{max, 1, false, last}, {x}})[0].tensor);
+  };
+  EXPECT_EQ(places(true, false), (Ints{2, 0, 0}));
+  EXPECT_EQ(places(true, true), (Ints{3, 0, 1}));
+  EXPECT_EQ(places(false, false), (Ints{0, 0, 2}));
+}
+
 TEST(OpsMath, FactsFollowTheArithmeticOfShapes) {
   GraphBuilder b = make_builder();
   Dim n = Dim::symbol("n");

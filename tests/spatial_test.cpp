@@ -257,6 +257,20 @@ TEST(Resize, LinearAlongAnyAxis) {
             (std::vector<float>{0, 10, 10, 20, 20, 30}));
 }
 
+/// The crop's ends are the corners of the result, whatever the scale was rounded to.
+TEST(Resize, CropsOverWholeExtents) {
+  Tensor x(DType::kFloat32, {4, 6});
+  for (int64_t i = 0; i < 24; ++i) x.data<float>()[i] = float(i);
+  Tensor roi = Tensor::of<float>(DType::kFloat32, {4}, {0.2F, 0.1F, 0.9F, 0.6F});
+  Tensor scales = Tensor::of<float>(DType::kFloat32, {2}, {1.3F, 1.7F});
+  Resize op{.mode = Resize::Mode::kLinear, .coordinates = Resize::Coordinates::kTfCropAndResize};
+  Tensor y = run1(op, {x, roi, scales});
+  ASSERT_EQ(y.dims(), (Dims{5, 10}));
+  const float wanted[] = {16.7F,    16.9778F, 17.2556F, 17.5333F, 17.8111F,
+                          18.0889F, 18.3667F, 18.6444F, 18.9222F, 19.2F};
+  for (int64_t i = 0; i < 10; ++i) EXPECT_NEAR(y.data<float>()[40 + i], wanted[i], 1e-3) << i;
+}
+
 /// The weight of a tap at a distance from the point, with coefficient -0.75.
 double cubic_weight(double distance) {
   double d = std::abs(distance), a = -0.75;

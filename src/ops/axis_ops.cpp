@@ -43,14 +43,14 @@ void infer_arg_reduce(InferContext& context) {
 }
 
 namespace {
-/// As numpy's argmax and argmin: the first NaN, else the first (or last) extreme value.
+/// The first (or last) extreme value. A NaN never beats what came before it and is never beaten, as
+/// in ONNX Runtime; ONNX's text says nothing of it.
 template <class T>
 int64_t arg_line(const T* x, AxisLines lines, const ArgReduce& op) {
   int64_t best = 0;
   for (int64_t k = 1; k < lines.length; ++k) {
     T v = x[k * lines.inner], b = x[best * lines.inner];
-    if (b != b) return best;
-    bool better = v != v || (op.max ? v > b : v < b);
+    bool better = op.max ? v > b : v < b;
     if (better || (op.select_last && v == b)) best = k;
   }
   return best;

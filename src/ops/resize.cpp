@@ -156,13 +156,12 @@ T source_position(const Resize& op, T j, int64_t in, int64_t out, T scale, T roi
       return T(in) / 2 * (1 - T(out) / width) + (j + half) / scale - half;
     case Coordinates::kPytorchHalfPixel:
       return out == 1 ? -half : (j + half) / scale - half;
-    case Coordinates::kAlignCorners:
+    case Coordinates::kAlignCorners:  // over the result's extent before it is rounded down
       return width == 1 || out == 1 ? 0 : j * last / (width - 1);
     case Coordinates::kAsymmetric:
       return j / scale;
     case Coordinates::kTfCropAndResize:
-      return roi_begin * last +
-             (roi_end - roi_begin) * last * (width == 1 || out == 1 ? half : j / (width - 1));
+      return roi_begin * last + (roi_end - roi_begin) * last * (out == 1 ? half : j / T(out - 1));
     case Coordinates::kTfHalfPixelNN:
       return (j + half) / scale;
   }

@@ -50,8 +50,7 @@ void columns(const Bound& b, const float* x, int64_t n, int64_t* to) {
     const float* v = x + k * b.inner;
     for (int64_t c = 0; c < n; ++c) {
       const bool better = b.max ? v[c] > best[c] : v[c] < best[c];
-      const bool take =
-          best[c] == best[c] && (better || v[c] != v[c] || (b.last && v[c] == best[c]));
+      const bool take = better || (b.last && v[c] == best[c]);
       best[c] = take ? v[c] : best[c];
       to[c] = take ? k : to[c];
     }
