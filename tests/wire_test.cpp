@@ -327,6 +327,7 @@ std::string nested_graphs(int depth) {
   for (int i = 0; i < depth; ++i)
     graph = message([&](pbf_writer& g) {
       g.add_message(1, message([&](pbf_writer& n) {
+                      n.add_string(3, cat("level ", i));
                       n.add_message(
                           5, attribute("body", 5, [&](pbf_writer& a) { a.add_message(6, graph); }));
                     }));
@@ -345,13 +346,18 @@ std::string nested_types(int depth) {
 
 TEST(Refusals, DepthAndCountAreLimited) {
   EXPECT_EQ(message_of([] { parse(nested_graphs(kMaxGraphDepth - 1)); }), "");
-  expect_mentions(message_of([] { parse(nested_graphs(kMaxGraphDepth)); }), "nested");
+  const std::string deep = message_of([] { parse(nested_graphs(kMaxGraphDepth)); });
+  expect_mentions(deep,
+                  "the model is refused: graphs are nested deeper than Vitrify's limit of 32");
+  expect_mentions(deep, "in node 'level 0'");
+  EXPECT_EQ(deep.find("not an ONNX"), std::string::npos) << deep;
   expect_mentions(message_of([] { parse(nested_graphs(2000)); }), "nested");
   EXPECT_EQ(message_of([] { parse(nested_types(kMaxTypeDepth - 1)); }), "");
   expect_mentions(message_of([] { parse(nested_types(kMaxTypeDepth)); }), "nested");
   std::string bomb;  // entries of metadata, the smallest struct
   for (int64_t i = 0; i <= kMaxMessages; ++i) bomb += std::string_view("\x72\0", 2);
-  expect_mentions(message_of([&] { parse(bomb); }), "messages");
+  expect_mentions(message_of([&] { parse(bomb); }),
+                  "is refused: it holds more than 8000000 messages");
 }
 
 /// Parses, and reads every tensor that it finds: succeeds or throws a user error.

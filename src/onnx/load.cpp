@@ -43,24 +43,29 @@ std::string_view guess_content(std::string_view head) {
 }
 
 /// Runs `read` with every failure turned into one message about the file: what it seems to be where
-/// that is known, else what is wrong in it.
+/// that is known, else what is wrong in it. What reads well and is refused all the same is still
+/// called a model.
 template <class F>
 auto guarded(std::span<const std::byte> bytes, const std::string& path, const char* what, F read) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string name = path.empty() ? cat("the ", what) : "'" + path + "'";
   std::string reason;
+  bool refused = false;  // for its size, not for what it says
   int64_t messages_left = kMaxMessages;
   try {
     return read(Reader(text, &messages_left));
   } catch (const protozero::exception& e) {
     reason = cat("it is cut off or damaged (", e.what(), ")");
+  } catch (const LimitError& e) {
+    reason = e.message(), refused = true;
   } catch (const Error& e) {
     reason = e.message();
   } catch (const std::bad_alloc&) {
-    reason = "it needs more memory than there is";
+    reason = "it needs more memory than there is", refused = true;
   }
   std::string_view guess = guess_content(text.substr(0, 64));
-  fail(path.empty() ? "the model" : "'" + path + "'", " is not an ONNX ", what, ": ",
-       guess.empty() ? std::string_view(reason) : guess);
+  if (refused && guess.empty()) fail(name, " is refused: ", reason);
+  fail(name, " is not an ONNX ", what, ": ", guess.empty() ? std::string_view(reason) : guess);
 }
 
 }  // namespace
@@ -89,7 +94,8 @@ Tensor read_whole(Reader r, const Model& model) {
 Value read_sequence(Reader r, const Model& model, int depth);
 
 Value read_optional(Reader r, const Model& model, int depth) {
-  require(depth < kMaxTypeDepth, "a value is nested too deeply");
+  require_within(depth < kMaxTypeDepth, "it is nested deeper than Vitrify's limit of ",
+                 kMaxTypeDepth);
   Value v;
   while (r.next()) switch (r.tag()) {
       case 3:
@@ -108,7 +114,8 @@ Value read_optional(Reader r, const Model& model, int depth) {
 }
 
 Value read_sequence(Reader r, const Model& model, int depth) {
-  require(depth < kMaxTypeDepth, "a value is nested too deeply");
+  require_within(depth < kMaxTypeDepth, "it is nested deeper than Vitrify's limit of ",
+                 kMaxTypeDepth);
   std::vector<Value> items;
   while (r.next()) switch (r.tag()) {
       case 3:

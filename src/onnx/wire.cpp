@@ -166,8 +166,8 @@ TypeProto read_type_case(Reader r, TypeProto::Kind kind, int depth) {
 }  // namespace
 
 TypeProto read_type(Reader r, int depth) {
-  require(depth < kMaxTypeDepth, "it holds a type nested deeper than Vitrify's limit of ",
-          kMaxTypeDepth);
+  require_within(depth < kMaxTypeDepth, "it holds a type nested deeper than Vitrify's limit of ",
+                 kMaxTypeDepth);
   TypeProto t;
   while (r.next()) switch (r.tag()) {
       case 1:

@@ -16,6 +16,15 @@ constexpr int kMaxGraphDepth = 32, kMaxTypeDepth = 16;
 /// a small file could take all memory. A graph of 100,000 nodes has about one million.
 constexpr int64_t kMaxMessages = 8'000'000;
 
+/// What reads well, yet is more than Vitrify takes.
+struct LimitError : Error {
+  using Error::Error;
+};
+template <class... Parts>
+void require_within(bool ok, const Parts&... parts) {
+  if (!ok) throw LimitError(ErrorKind::kUser, cat(parts...));
+}
+
 /// A protobuf message being read, and how many more messages the whole file may hold.
 class Reader : public protozero::pbf_reader {
  public:
@@ -37,7 +46,7 @@ class Reader : public protozero::pbf_reader {
     return {v.data(), v.size()};
   }
   Reader message() {
-    require(--*messages_left_ >= 0, "it holds more than ", kMaxMessages, " messages");
+    require_within(--*messages_left_ >= 0, "it holds more than ", kMaxMessages, " messages");
     return {string(), messages_left_};
   }
   void expect(protozero::pbf_wire_type type) const {

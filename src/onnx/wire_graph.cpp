@@ -5,7 +5,8 @@ namespace vitrify::onnx {
 
 namespace {
 
-Graph read_graph(Reader r, int depth);
+/// `holder`: the node that holds the graph, for the message.
+Graph read_graph(Reader r, int depth, std::string_view holder);
 
 /// Files of IR version 1 leave the kind out.
 Attribute::Kind guess_kind(const Attribute& a, bool has_f, bool has_i, bool has_s) {
@@ -20,10 +21,12 @@ Attribute::Kind guess_kind(const Attribute& a, bool has_f, bool has_i, bool has_
   return has_f ? Kind::kFloat : has_i ? Kind::kInt : has_s ? Kind::kString : Kind::kUndefined;
 }
 
-Attribute read_attribute(Reader r, int depth) {
+Attribute read_attribute(Reader r, int depth, std::string_view holder) {
   Attribute a;
   bool has_f = false, has_i = false, has_s = false;
-  auto graph = [&] { return std::make_shared<const Graph>(read_graph(r.message(), depth + 1)); };
+  auto graph = [&] {
+    return std::make_shared<const Graph>(read_graph(r.message(), depth + 1, holder));
+  };
   while (r.next()) switch (r.tag()) {
       case 1:
         a.name = r.string();
@@ -94,7 +97,8 @@ Node read_node(Reader r, int depth) {
         n.op_type = r.string();
         break;
       case 5:
-        n.attributes.push_back(read_attribute(r.message(), depth));
+        n.attributes.push_back(
+            read_attribute(r.message(), depth, n.name.empty() ? n.op_type : n.name));
         break;
       case 7:
         n.domain = r.string();
@@ -109,9 +113,9 @@ Node read_node(Reader r, int depth) {
   return n;
 }
 
-Graph read_graph(Reader r, int depth) {
-  require(depth < kMaxGraphDepth, "its graphs are nested deeper than Vitrify's limit of ",
-          kMaxGraphDepth);
+Graph read_graph(Reader r, int depth, std::string_view holder) {
+  require_within(depth < kMaxGraphDepth, "graphs are nested deeper than Vitrify's limit of ",
+                 kMaxGraphDepth, " in node '", holder, "'");
   Graph g;
   while (r.next()) switch (r.tag()) {
       case 1:
@@ -180,7 +184,7 @@ Function read_function(Reader r) {
         f.domain = r.string();
         break;
       case 11:
-        f.attribute_defaults.push_back(read_attribute(r.message(), 0));
+        f.attribute_defaults.push_back(read_attribute(r.message(), 0, f.name));
         break;
       case 13:
         f.overload = r.string();
@@ -208,7 +212,7 @@ Model read_model(Reader r) {
         m.producer_version = r.string();
         break;
       case 7:
-        m.graph = read_graph(r.message(), 0), has_graph = true;
+        m.graph = read_graph(r.message(), 0, {}), has_graph = true;
         break;
       case 8:
         m.opset_imports.push_back(read_opset(r.message()));
