@@ -11,22 +11,6 @@ namespace vitrify {
 
 namespace {
 
-/// The window with its kernel taken from the weights where it is not given.
-Window conv_window(const Conv& op, const Shape& w) {
-  Window window = op.window;
-  if (window.kernel.empty())
-    for (size_t i = 2; i < w.size(); ++i) {
-      if (!w[i].is_constant())
-        fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
-      window.kernel.push_back(w[i].value());
-    }
-  window = checked_window(window, w.size() - 2);
-  for (size_t i = 2; i < w.size(); ++i)
-    require(!w[i].is_constant() || w[i].value() == window.kernel[i - 2], "kernel ",
-            str(window.kernel), " differs from the weights' shape ", str(w));
-  return window;
-}
-
 void check_channels(const Conv& op, const Shape& x, const Shape& w) {
   require(x.size() == w.size() && x.size() >= 3, "x ", str(x), " and w ", str(w),
           " need equal ranks of at least 3");
@@ -121,16 +105,22 @@ std::vector<Accumulator<T>> convolve(const ConvShape& s, const T* x, const T* w)
 
 }  // namespace
 
+Type half_known(InferContext& context, DType dtype) {
+  const Shape* known = context.shape(0) ? context.shape(0) : context.shape(1);
+  return known ? Type::tensor(dtype, context.fresh_shape(0, int(known->size())))
+               : Type::unranked(dtype);
+}
+
 void infer_conv(InferContext& context) {
   const Conv& op = *context.op().as<Conv>();
   context.expect_tensor(0), context.expect_tensor(1);
   DType dtype = product_dtype(context.dtype(0), context.dtype(1));
   const Shape *x = context.shape(0), *w = context.shape(1);
-  if (!x || !w) return infer_epilogue(context, op.epilogue, Type::unranked(dtype), 2);
+  if (!x || !w) return infer_epilogue(context, op.epilogue, half_known(context, dtype), 2);
   check_channels(op, *x, *w);
-  Window window = conv_window(op, *w);
   Shape shape{x->front()};
-  for (const Dim& d : window_output(window, Shape(x->begin() + 1, x->end() - 1)))
+  for (const Dim& d :
+       window_output(weights_window(op.window, *w), Shape(x->begin() + 1, x->end() - 1)))
     shape.push_back(d);
   shape.push_back(w->front());
   infer_epilogue(context, op.epilogue, Type::tensor(dtype, shape), 2);
@@ -140,7 +130,7 @@ void reference_conv(ReferenceCall& call) {
   const Conv& op = *call.op().as<Conv>();
   const Tensor &x = call.in(0), &w = call.in(1);
   check_channels(op, to_shape(x.dims()), to_shape(w.dims()));
-  Window window = conv_window(op, to_shape(w.dims()));
+  Window window = weights_window(op.window, to_shape(w.dims())).window;
   ConvShape s{window_geometry(window, Ints(x.dims().begin() + 1, x.dims().end() - 1)),
               x.dims().front(), x.dims().back(), w.dims()[0], op.group};
   Dims dims{s.batch};

@@ -7,6 +7,9 @@
 
 namespace vitrify {
 
+/// A result of x and w where the shape of only one (or none) is known: its rank, if any.
+Type half_known(InferContext& context, DType dtype);
+
 void infer_conv(InferContext& context);
 void reference_conv(ReferenceCall& call);
 Cost cost_conv(const Op& op, std::span<const Dims> inputs, std::span<const Dims> outputs);

@@ -11,7 +11,9 @@ namespace vitrify {
 namespace {
 
 struct TransposedShape {
-  Window window;      ///< pads explicit only when the op's are and no output_shape is given
+  Window window;      ///< kernel as in WeightsWindow; pads explicit only when the op's are and no
+                      ///< output_shape is given
+  Shape kernel;       ///< the kernel's extents
   Ints extra;         ///< output_padding, one per axis
   Ints output_shape;  ///< spatial extents asked for, or empty
   bool given() const { return !output_shape.empty(); }
@@ -30,18 +32,9 @@ TransposedShape checked_shape(const ConvTranspose& op, const Shape& x, const Sha
           " channels, the weights expect ", given.str());
   require(op.group >= 1 && (!given.is_constant() || given.value() % op.group == 0), given.str(),
           " channels do not divide into ", op.group, " groups");
-  TransposedShape s{op.window, op.output_padding, op.output_shape};
+  auto [window, kernel] = weights_window(op.window, w);
+  TransposedShape s{std::move(window), std::move(kernel), op.output_padding, op.output_shape};
   size_t axes = w.size() - 2;
-  if (s.window.kernel.empty())
-    for (size_t i = 2; i < w.size(); ++i) {
-      if (!w[i].is_constant())
-        fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
-      s.window.kernel.push_back(w[i].value());
-    }
-  s.window = checked_window(s.window, axes);
-  for (size_t i = 0; i < axes; ++i)
-    require(!w[i + 2].is_constant() || w[i + 2].value() == s.window.kernel[i], "kernel ",
-            str(s.window.kernel), " differs from the weights' shape ", str(w));
   if (s.extra.empty()) s.extra.assign(axes, 0);
   check_list(s.extra, axes, "output_padding");
   if (s.given()) check_list(s.output_shape, axes, "output_shape");
@@ -51,7 +44,7 @@ TransposedShape checked_shape(const ConvTranspose& op, const Shape& x, const Sha
 /// The extent before any cropping.
 Dim full_extent(const TransposedShape& s, size_t i, const Dim& in) {
   const Window& w = s.window;
-  return (in - 1) * w.strides[i] + s.extra[i] + ((w.kernel[i] - 1) * w.dilations[i] + 1);
+  return (in - 1) * w.strides[i] + s.extra[i] + ((s.kernel[i] - 1) * w.dilations[i] + 1);
 }
 
 Shape spatial_output(const TransposedShape& s, const Shape& in) {
@@ -117,7 +110,7 @@ void infer_conv_transpose(InferContext& context) {
   context.expect_tensor(0), context.expect_tensor(1);
   DType dtype = product_dtype(context.dtype(0), context.dtype(1));
   const Shape *x = context.shape(0), *w = context.shape(1);
-  if (!x || !w) return infer_epilogue(context, op.epilogue, Type::unranked(dtype), 2);
+  if (!x || !w) return infer_epilogue(context, op.epilogue, half_known(context, dtype), 2);
   TransposedShape s = checked_shape(op, *x, *w);
   Shape shape{x->front()};
   for (const Dim& d : spatial_output(s, Shape(x->begin() + 1, x->end() - 1))) shape.push_back(d);

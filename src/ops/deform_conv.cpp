@@ -10,18 +10,11 @@ namespace vitrify {
 
 namespace {
 
-Window deform_window(const DeformConv& op, const Shape& x, const Shape& w) {
+WeightsWindow deform_window(const DeformConv& op, const Shape& x, const Shape& w) {
   if (x.size() != 4 || w.size() != 4)
     fail_unsupported("deform_conv is two-dimensional only, not x ", str(x), " and w ", str(w));
   require(op.group >= 1 && op.offset_group >= 1, "group and offset_group must be positive");
-  Window window = op.window;
-  if (window.kernel.empty())
-    for (size_t i = 2; i < 4; ++i) {
-      if (!w[i].is_constant())
-        fail_unsupported("the kernel's extent ", w[i].str(), " is not known");
-      window.kernel.push_back(w[i].value());
-    }
-  return checked_window(window, 2);
+  return weights_window(op.window, w);
 }
 
 void expect(const Tensor& t, const Dims& dims, const char* what) {
@@ -93,7 +86,7 @@ void deform_image(const DeformShape& s, int64_t n, const T* x, const T* w, const
 
 DeformShape checked_deform(ReferenceCall& call, const DeformConv& op) {
   const Tensor &x = call.in(0), &w = call.in(1);
-  Window window = deform_window(op, to_shape(x.dims()), to_shape(w.dims()));
+  Window window = deform_window(op, to_shape(x.dims()), to_shape(w.dims())).window;
   DeformShape s{window_geometry(window, {x.dims()[2], x.dims()[3]}),
                 x.dims()[0],
                 x.dims()[1],
@@ -121,9 +114,8 @@ void infer_deform_conv(InferContext& context) {
             "all inputs need one element type");
   require(is_float(context.dtype(0)), "deform_conv takes floats");
   const Shape *x = context.shape(0), *w = context.shape(1);
-  if (!x || !w) return context.output(Type::unranked(context.dtype(0)));
-  Window window = deform_window(op, *x, *w);
-  Shape out = window_output(window, {(*x)[2], (*x)[3]});
+  if (!x || !w) return context.output(half_known(context, context.dtype(0)));
+  Shape out = window_output(deform_window(op, *x, *w), {(*x)[2], (*x)[3]});
   context.output(Type::tensor(context.dtype(0), {x->front(), w->front(), out[0], out[1]}));
 }
 

@@ -17,9 +17,9 @@ void fill(Ints& list, size_t axes, int64_t value, const char* what, int64_t leas
     require(v >= least && v <= kLimit, what, " holds ", v, ", allowed are ", least, " to ", kLimit);
 }
 
-Dim output_extent(const Window& w, size_t i, const Dim& in) {
+Dim output_extent(const Window& w, const Dim& kernel, size_t i, const Dim& in) {
   if (w.auto_pad != Window::AutoPad::kExplicit) return ceil_div(in, w.strides[i]);
-  Dim begin = w.pads_begin[i], reach = (w.kernel[i] - 1) * w.dilations[i] + 1;
+  Dim begin = w.pads_begin[i], reach = (kernel - 1) * w.dilations[i] + 1;
   Dim room = in + begin + w.pads_end[i] - reach;
   if (!w.ceil_mode) return floor_div(room, w.strides[i]) + 1;
   // The last window has to start inside the input or the padding before it.
@@ -65,11 +65,29 @@ Window checked_window(const Window& window, size_t axes) {
 }
 
 Shape window_output(const Window& window, const Shape& in) {
+  return window_output(WeightsWindow{window, to_shape(window.kernel)}, in);
+}
+
+WeightsWindow weights_window(const Window& window, const Shape& weights) {
+  WeightsWindow w{window, Shape(weights.begin() + 2, weights.end())};
+  const size_t axes = w.kernel.size();
+  if (window.kernel.empty())
+    for (const Dim& d : w.kernel) w.window.kernel.push_back(d.is_constant() ? d.value() : 1);
+  w.window = checked_window(w.window, axes);
+  for (size_t i = 0; i < axes && !window.kernel.empty(); ++i) {
+    require(!w.kernel[i].is_constant() || w.kernel[i].value() == window.kernel[i], "kernel ",
+            str(window.kernel), " differs from the weights' shape ", str(weights));
+    w.kernel[i] = window.kernel[i];
+  }
+  return w;
+}
+
+Shape window_output(const WeightsWindow& w, const Shape& in) {
   Shape out;
   for (size_t i = 0; i < in.size(); ++i) {
-    out.push_back(output_extent(window, i, in[i]));
-    require(!out.back().is_constant() || out.back().value() >= 0, "the window (", window.kernel[i],
-            " wide, dilation ", window.dilations[i], ") does not fit the padded input extent ",
+    out.push_back(output_extent(w.window, w.kernel[i], i, in[i]));
+    require(!out.back().is_constant() || out.back().value() >= 0, "the window (", w.kernel[i].str(),
+            " wide, dilation ", w.window.dilations[i], ") does not fit the padded input extent ",
             in[i].str());
   }
   return out;

@@ -13,6 +13,15 @@ Window checked_window(const Window& window, size_t axes);
 /// Extents of the result over the spatial axes: `in` holds the extents of those axes.
 Shape window_output(const Window& window, const Shape& in);
 
+/// A convolution's window, its kernel taken from the weights where it is not given.
+struct WeightsWindow {
+  Window window;  ///< checked; an extent of the kernel is 1 where only a run tells it
+  Shape kernel;   ///< the kernel's extents, symbolic there
+};
+/// `weights`: axes from 2 on are the kernel's. User error where they differ from the window's.
+WeightsWindow weights_window(const Window& window, const Shape& weights);
+Shape window_output(const WeightsWindow& window, const Shape& in);
+
 /// A window over concrete extents. A tap is a kernel position; position o of the result sees input
 /// position o * stride + tap * dilation - pad on each axis.
 struct WindowGeometry {

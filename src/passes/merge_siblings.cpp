@@ -25,7 +25,8 @@ Pattern conv(Pattern x, Pattern w, std::string_view name, int64_t kernel, int64_
                return Conv{window(kernel, pad), 1};
              },
              [](const Conv& c) {
-               return c.epilogue.empty() && c.window.auto_pad == Window::AutoPad::kExplicit;
+               return c.epilogue.empty() && !c.window.kernel.empty() &&
+                      c.window.auto_pad == Window::AutoPad::kExplicit;
              })
       .as(name);
 }
