@@ -140,7 +140,9 @@ void check_names(const Engine& engine, const std::map<std::string, std::string>&
   }
   auto check = [&](const std::string& name) {
     if (!known.count(name))
-      throw UsageError("there is no input '" + name + "': the model has " + list);
+      throw UsageError("there is no input '" + name + "': the model has " + list +
+                       " (an initializer is a constant here; --profile " + name +
+                       "=SHAPE of build keeps it as an input)");
   };
   for (const auto& f : files) check(f.first);
   for (const auto& s : shapes) check(s.first);

@@ -75,6 +75,152 @@ TEST(Import, GivenShapes) {
   EXPECT_THROW(import_bytes(bytes, options), Error);
 }
 
+Message unranked(const std::string& name, DType dtype = kF) {
+  return value_info(name, unranked_type(dtype));
+}
+Tensor ones(const Dims& dims) { return Tensor::of(kF, dims, F(size_t(element_count(dims)), 1.F)); }
+std::string one_node(const Message& n, const std::vector<Message>& inputs,
+                     const std::vector<Message>& initializers = {}, int64_t version = 18) {
+  return model(graph({{n}, inputs, {unranked("z")}, initializers}), version);
+}
+
+TEST(Import, TakesTheRankFromTheOperator) {
+  const Message window = attribute("kernel_shape", std::vector<int64_t>{2, 2});
+  const Tensor w = ones({1, 1, 2, 2}), x = ones({1, 1, 3, 3}), small = ones({1, 1, 1, 2});
+  auto first = [&](const std::string& bytes, const Tensor& in) {
+    const auto g = import_bytes(bytes);
+    return run(g, {in});
+  };
+  auto conv = one_node(node("Conv", {"x", "w"}, {"z"}), {unranked("x")}, {tensor("w", w)});
+  EXPECT_EQ(first(conv, x), (F{4, 4, 4, 4}));
+  EXPECT_EQ(import_bytes(conv).outputs.size(), 1u);
+  EXPECT_TRUE(import_bytes(conv).type(import_bytes(conv).outputs[0].value).has_rank());
+  EXPECT_EQ(
+      first(one_node(node("ConvTranspose", {"x", "w"}, {"z"}), {unranked("x")}, {tensor("w", w)}),
+            small),
+      (F{1, 2, 1, 1, 2, 1}));
+  EXPECT_EQ(first(one_node(node("MaxPool", {"x"}, {"z"}, {window}), {unranked("x")}), x),
+            (F{1, 1, 1, 1}));
+  EXPECT_EQ(first(one_node(node("AveragePool", {"x"}, {"z"}, {window}), {unranked("x")}), x),
+            (F{1, 1, 1, 1}));
+  EXPECT_EQ(first(one_node(node("Resize", {"x", "", "s"}, {"z"}), {unranked("x")},
+                           {tensor("s", Tensor::of(kF, {4}, F{1, 1, 2, 1}))}),
+                  small),
+            (F{1, 1, 1, 1}));
+  EXPECT_EQ(first(one_node(node("Resize", {"x", "", "", "s"}, {"z"}), {unranked("x")},
+                           {tensor("s", Tensor::ints({1, 1, 1, 3}))}),
+                  small),
+            (F{1, 1, 1}));
+  const auto g = import_bytes(conv);
+  EXPECT_THROW(interpret(g, {floats({1, 2, 3})}), Error);  // another rank
+}
+
+TEST(Import, SaysHowToGiveARank) {
+  const std::string bn = one_node(node("InstanceNormalization", {"x", "s", "s"}, {"z"}),
+                                  {unranked("x")}, {tensor("s", floats({1, 1}))});
+  auto refused = [&](const ImportOptions& options) {
+    try {
+      import_bytes(bn, options);
+      return std::string();
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+  };
+  EXPECT_REFUSED(bn, "--profile NAME=1x3x224x224");
+  ImportOptions options;
+  options.unranked_shapes = {{"x", {-1, 2, 4}}};
+  auto g = import_bytes(bn, options);
+  EXPECT_EQ(g.type(g.inputs[0].value).str(), "f32[x_0, 2, 4]");
+  EXPECT_EQ(g.type(g.outputs[0].value).str(), "f32[x_0, 2, 4]");
+  options.unranked_shapes = {{"y", {1}}};
+  EXPECT_NE(refused(options).find("there is no input 'y': the model has x"), std::string::npos);
+}
+
+TEST(Import, TakesTheKernelFromComputedWeights) {
+  const std::vector<Message> inputs{f32("x", {1, 1, "h", 3}), f32("w", {1, 1, "a", "b"})};
+  const Tensor x = ones({1, 1, 3, 3}), w = ones({1, 1, 2, 3});
+  auto g = import_bytes(one_node(node("Conv", {"x", "w"}, {"z"}), inputs));
+  EXPECT_EQ(run(g, {x, w}), (F{6, 6}));
+  EXPECT_EQ(run(g, {x, ones({1, 1, 3, 1})}), (F{3, 3, 3}));
+  EXPECT_THROW(interpret(g, {x, ones({1, 1, 5, 1})}), Error);  // wider than x
+  g = import_bytes(one_node(node("Conv", {"x", "w"}, {"z"}), {inputs[0], unranked("w")}));
+  EXPECT_EQ(run(g, {x, w}), (F{6, 6}));
+  g = import_bytes(one_node(node("ConvTranspose", {"x", "w"}, {"z"}), inputs));
+  EXPECT_EQ(run(g, {ones({1, 1, 1, 3}), ones({1, 1, 2, 1})}), F(6, 1.F));
+  const Message i8 = value_info("x", tensor_type(DType::kInt8, {1, 1, 2, 2}));
+  const Message w8 = value_info("w", tensor_type(DType::kInt8, {1, 1, "a", "b"}));
+  g = import_bytes(model(
+      graph({{node("ConvInteger", {"x", "w"}, {"z"})}, {i8, w8}, {unranked("z", DType::kInt32)}})));
+  auto bytes = [](const Dims& dims) {
+    return Tensor::of(DType::kInt8, dims, std::vector<int8_t>(size_t(element_count(dims)), 2));
+  };
+  const Value v = interpret(g, {bytes({1, 1, 2, 2}), bytes({1, 1, 2, 1})}).at(0);
+  EXPECT_EQ(v.tensor.dims(), (Dims{1, 1, 1, 2}));
+  EXPECT_EQ(v.tensor.span<int32_t>()[0], 8);
+}
+
+TEST(Import, KeepsNamedInitializersAsInputs) {
+  const std::string bytes = model(graph({{node("Add", {"x", "w"}, {"z"})},
+                                         {f32("x", {2}), f32("w", {2})},
+                                         {f32("z", {2})},
+                                         {tensor("w", floats({1, 2})), tensor("v", floats({1}))}}));
+  ImportOptions options;
+  options.unranked_shapes = {{"w", {2}}};
+  auto g = import_bytes(bytes, options);
+  ASSERT_EQ(g.inputs.size(), 2u);
+  EXPECT_EQ(run(g, {floats({10, 20}), floats({3, 4})}), (F{13, 24}));
+  options.unranked_shapes = {{"v", {1}}};
+  try {
+    import_bytes(bytes, options);
+    FAIL() << "an initializer that is no input";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("'v' is an initializer"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Import, RefusesUnknownAttributes) {
+  auto relu = [](const char* name, int64_t version) {
+    return one_node(node("Relu", {"x"}, {"z"}, {attribute(name, int64_t{1})}, "", "act"),
+                    {f32("x", {2})}, {}, version);
+  };
+  EXPECT_REFUSED(relu("alpha", 18), "act: Relu: attribute 'alpha' is unknown: at opset 18");
+  EXPECT_EQ(error_of(relu("__tag", 18)), "");
+  auto softmax = [](const char* name) {
+    return one_node(node("Softmax", {"x"}, {"z"}, {attribute(name, int64_t{1})}),
+                    {f32("x", {2, 2})});
+  };
+  EXPECT_EQ(error_of(softmax("axis")), "");
+  EXPECT_REFUSED(softmax("Axis"), "the operator has axis");
+  auto norm = [](int64_t version) {  // what a later version dropped
+    return one_node(node("BatchNormalization", {"x", "s", "s", "s", "s"}, {"z"},
+                         {attribute("spatial", int64_t{1})}),
+                    {f32("x", {1, 2, 3})}, {tensor("s", floats({1, 1}))}, version);
+  };
+  EXPECT_EQ(error_of(norm(7)), "");
+  EXPECT_REFUSED(norm(9), "'spatial' is unknown");
+}
+
+TEST(Import, TellsOfDeclaredShapesThatAreWrong) {
+  auto bytes = [](const Message& declared, const Message& between) {
+    return model(graph({{node("Relu", {"x"}, {"t"}, {}, "", "first"), node("Neg", {"t"}, {"z"})},
+                        {f32("x", {2, "n"})},
+                        {declared}})
+                     .sub(13, between));
+  };
+  std::vector<Contradiction> found;
+  ImportOptions options;
+  options.contradictions = &found;
+  import_bytes(bytes(f32("z", {2, 7}), f32("t", {"m", 4})), options);
+  EXPECT_TRUE(found.empty());
+  import_bytes(bytes(f32("z", {3, "n"}), f32("t", {2})), options);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].value + found[0].declared + found[0].inferred, "t[2][2, n]");
+  EXPECT_EQ(found[0].origins, Names{"first"});
+  EXPECT_EQ(found[1].value + found[1].declared + found[1].inferred, "z[3, n][2, n]");
+  EXPECT_REFUSED(bytes(f32("z", {2, "n"}), value_info("t", tensor_type(DType::kInt8, {2, 3}))),
+                 "'t' is f32[2, n], but declared with element type i8");
+}
+
 TEST(Import, Constants) {
   auto g =
       import_bytes(model(graph({{node("Constant", {}, {"c"}, {attribute("value", floats({3}))}),

@@ -232,9 +232,10 @@ VITRIFY_API vitrify_status vitrify_context_set_input_data(vitrify_context* conte
                                                           const void* data);
 /* Runs with the inputs that are set. The first run on a combination of input shapes prepares it;
  * a later one allocates nothing where all steps have fast kernels, extents follow from the inputs'
- * shapes and no state was set or reset in between. On failure there are no outputs and states stay as they were; the context can be
- * used further. VITRIFY_USER_ERROR when an input is not set, shapes do not fit the model or a
- * profile, or data do not (an index out of range); VITRIFY_CANCELLED after a cancel. */
+ * shapes and no state was set or reset in between. On failure there are no outputs and states stay
+ * as they were; the context can be used further. VITRIFY_USER_ERROR when an input is not set,
+ * shapes do not fit the model or a profile, or data do not (an index out of range);
+ * VITRIFY_CANCELLED after a cancel. */
 VITRIFY_API vitrify_status vitrify_context_run(vitrify_context* context);
 /* Ends a run or profile that is under way, or else the next one; from any thread. It ends between
  * steps, between the parts that fast kernels work in, and at any iteration of a loop in the model,
@@ -331,8 +332,9 @@ VITRIFY_API void vitrify_build_options_free(vitrify_build_options* options);
 /* Starts a new profile; ranges then go into it. An engine has a plan for each; without any, one
  * for all shapes. */
 VITRIFY_API void vitrify_build_options_add_profile(vitrify_build_options* options);
-/* Extents that the profile serves and (`opt`) is tuned for. Whether they fit the model is found by
- * the build. */
+/* Extents that the profile serves and (`opt`) is tuned for. An input of which the model tells no
+ * rank gets one by them; one that has an initializer stays an input. Whether they fit the model is
+ * found by the build. */
 VITRIFY_API vitrify_status vitrify_build_options_add_range(vitrify_build_options* options,
                                                            const char* input, size_t rank,
                                                            const int64_t* min, const int64_t* opt,
@@ -374,8 +376,8 @@ VITRIFY_API vitrify_status vitrify_inspect_model(const char* model,
 VITRIFY_API vitrify_status vitrify_graph_after(const char* model,
                                                const vitrify_build_options* options,
                                                const char* pass, char** text);
-/* Operators × opsets, which ops have fast kernels for which types, and the tactics of every backend,
- * as a JSON object. */
+/* Operators × opsets, which ops have fast kernels for which types, and the tactics of every
+ * backend, as a JSON object. */
 VITRIFY_API vitrify_status vitrify_list_ops(char** json);
 
 #ifdef __cplusplus

@@ -208,11 +208,15 @@ BuildResult build_model(const std::string& path, const BuildOptions& options) {
   tell(options, "importing", 0);
   if (verbosity() >= 1) log_devices();
   std::vector<onnx::ImportedNode> imported;
-  Graph graph = onnx::import_model(path, {fixed_shapes(options), &imported});
+  onnx::ImportOptions given = import_options(options);
+  std::vector<onnx::Contradiction> contradictions;
+  given.imported = &imported, given.contradictions = &contradictions;
+  Graph graph = onnx::import_model(path, given);
   log(1, cat("model '", path, "': ", graph.nodes.size(), " nodes, ", graph.inputs.size(),
              " inputs, ", graph.outputs.size(), " outputs"));
   BuildReport report;
   explain_import(graph, imported, report.decisions);
+  explain_contradictions(contradictions, report.decisions);
   report.stages.emplace_back("import", milliseconds_since(start));
   report.seconds = milliseconds_since(start) / 1e3;
   return build_imported(std::move(graph), options, std::move(report));

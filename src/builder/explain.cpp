@@ -92,6 +92,14 @@ void explain_import(const Graph& graph, const std::vector<onnx::ImportedNode>& n
   for (const Graph* g : graphs) explain_shared_imports(*g, trace);
 }
 
+void explain_contradictions(const std::vector<onnx::Contradiction>& found, Trace& trace) {
+  for (const onnx::Contradiction& c : found)
+    trace.push_back({"import",
+                     "declared shape -> inferred shape",
+                     {c.value},
+                     cat("'", c.value, "' is declared as ", c.declared, ", but is ", c.inferred)});
+}
+
 void explain_aliases(const Graph& graph, const std::vector<Plan>& plans,
                      const std::vector<BodyPlan>& bodies, Trace& trace) {
   std::set<std::tuple<const Graph*, ValueId, std::string>> told;

@@ -12,6 +12,8 @@ namespace vitrify {
 /// opset has replaced since, and for each call of a local function; alike ones are one decision.
 /// For equal nodes that became one.
 void explain_import(const Graph& graph, const std::vector<onnx::ImportedNode>& nodes, Trace& trace);
+/// For each declared shape that contradicts what was inferred.
+void explain_contradictions(const std::vector<onnx::Contradiction>& found, Trace& trace);
 /// For each value that has no memory of its own in some plan, of the graph or of a body.
 void explain_aliases(const Graph& graph, const std::vector<Plan>& plans,
                      const std::vector<BodyPlan>& bodies, Trace& trace);

@@ -7,6 +7,7 @@
 
 #include "builder/builder.h"
 #include "builder/expected.h"
+#include "onnx/importer.h"
 #include "runtime/engine_file.h"
 
 namespace vitrify {
@@ -14,8 +15,9 @@ namespace vitrify {
 /// One profile for every entry of `options` (or the default one), with a range for every input of
 /// known rank. Throws a user error when ranges contradict the model or each other.
 std::vector<Profile> make_profiles(const Graph& graph, const BuildOptions& options);
-/// Extents that all profiles fix, for the importer: input name → shape.
-std::vector<std::pair<std::string, Shape>> fixed_shapes(const BuildOptions& options);
+/// What the profiles tell the importer: the shapes that a single one fixes, and for inputs of which
+/// the model tells no rank the extents that all fix.
+onnx::ImportOptions import_options(const BuildOptions& options);
 /// The symbols' values at the profile's opt shapes.
 std::map<std::string, int64_t> opt_bindings(const Graph& graph, const Profile& profile);
 

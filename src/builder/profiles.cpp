@@ -71,12 +71,20 @@ std::vector<Profile> make_profiles(const Graph& graph, const BuildOptions& optio
   return profiles;
 }
 
-std::vector<std::pair<std::string, Shape>> fixed_shapes(const BuildOptions& options) {
-  std::vector<std::pair<std::string, Shape>> fixed;
-  if (options.profiles.size() != 1) return fixed;
-  for (const InputShapes& g : options.profiles[0])
-    if (g.min == g.max) fixed.emplace_back(g.name, to_shape(g.min));
-  return fixed;
+onnx::ImportOptions import_options(const BuildOptions& options) {
+  onnx::ImportOptions given;
+  std::map<std::string, Dims> extents;
+  for (const auto& profile : options.profiles)
+    for (const InputShapes& g : profile) {
+      if (options.profiles.size() == 1 && g.min == g.max)
+        given.input_shapes.emplace_back(g.name, to_shape(g.min));
+      Dims& known = extents.emplace(g.name, g.min).first->second;
+      for (size_t a = 0; a < known.size(); ++a)
+        if (a >= g.min.size() || a >= g.max.size() || g.min[a] != known[a] || g.max[a] != known[a])
+          known[a] = -1;
+    }
+  given.unranked_shapes.assign(extents.begin(), extents.end());
+  return given;
 }
 
 std::map<std::string, int64_t> opt_bindings(const Graph& graph, const Profile& profile) {

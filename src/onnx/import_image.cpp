@@ -52,7 +52,7 @@ void keep_resized_axes(NodeContext& c, Resize& op, ValueId x, ValueId& scales, V
     scales = c.constant(Tensor::of(DType::kFloat32, {int64_t(values.size())}, values));
     op.axes = axes;
   } else if (auto wanted = sizes.valid() ? c.known_ints(sizes) : std::nullopt;
-             wanted && wanted->size() == op.axes.size()) {
+             wanted && c.rank(x) >= 0 && wanted->size() == op.axes.size()) {
     for (size_t i = 0; i < op.axes.size(); ++i)
       if ((*c.type(x).shape)[size_t(op.axes[i])] != Dim((*wanted)[i]))
         axes.push_back(op.axes[i]), kept.push_back((*wanted)[i]);
@@ -62,9 +62,19 @@ void keep_resized_axes(NodeContext& c, Resize& op, ValueId x, ValueId& scales, V
   }
 }
 
+/// The rank of x; where it is unknown, the number of scales or sizes when they are for all axes.
+int64_t resized_rank(const NodeContext& c, const Resize& op, ValueId x, ValueId scales,
+                     ValueId sizes) {
+  const ValueId list = sizes.valid() ? sizes : scales;
+  if (c.rank(x) >= 0 || !op.axes.empty() || !list.valid() || c.rank(list) != 1)
+    return c.known_rank(x);
+  const Dim& count = c.type(list).shape->front();
+  return count.is_constant() ? count.value() : c.known_rank(x);
+}
+
 void add_resize(NodeContext& c, Resize op, ValueId roi, ValueId scales, ValueId sizes) {
   ValueId x = c.in(0);
-  int64_t rank = c.known_rank(x);
+  int64_t rank = resized_rank(c, op, x, scales, sizes);
   if (op.axes.empty())
     for (int64_t a = 0; a < rank; ++a) op.axes.push_back(a);
   for (int64_t& a : op.axes) a = c.axis(a, rank);

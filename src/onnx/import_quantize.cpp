@@ -111,18 +111,20 @@ void import_qlinear_matmul(NodeContext& c) {
 }
 
 /// A per-result-channel zero point [M] so that it broadcasts to weights [M, C, k…].
-ValueId for_weights(NodeContext& c, ValueId zero, ValueId w) {
+ValueId for_weights(NodeContext& c, ValueId zero, size_t rank) {
   if (!zero.valid() || c.rank(zero) != 1) return zero;
-  Shape shape(size_t(c.known_rank(w)), 1);
+  Shape shape(rank, 1);
   shape[0] = c.type(zero).shape->front();
   return c.reshape(zero, shape);
 }
 
 /// Channels-last sums of an integer convolution.
 ValueId integer_conv(NodeContext& c, ValueId x, ValueId x_zero, ValueId w, ValueId w_zero) {
-  Conv op{window_of(c, spatial_axes(c, x), weight_kernel(c, w)), c.int_attribute("group", 1), {}};
-  return c.add(op, {without_zero_point(c, c.channels_last(x), for_columns(c, x_zero)),
-                    without_zero_point(c, w, for_weights(c, w_zero, w))});
+  size_t axes = spatial_axes(c, x, w);
+  Conv op{window_of(c, axes, weight_kernel(c, w)), c.int_attribute("group", 1), {}};
+  ValueId last = c.channels_last(x, int(axes) + 2);
+  return c.add(op, {without_zero_point(c, last, for_columns(c, x_zero)),
+                    without_zero_point(c, w, for_weights(c, w_zero, axes + 2))});
 }
 
 void import_conv_integer(NodeContext& c) {

@@ -27,8 +27,12 @@ Window window_of(const NodeContext& c, size_t axes, Ints kernel) {
   return w;
 }
 
-size_t spatial_axes(const NodeContext& c, ValueId x) {
-  int rank = c.known_rank(x);
+size_t spatial_axes(const NodeContext& c, ValueId x, ValueId w) {
+  int rank = c.rank(x);
+  if (rank < 0 && w.valid()) rank = c.rank(w);
+  for (const char* name : {"kernel_shape", "strides", "dilations"})
+    if (rank < 0 && c.has_attribute(name)) rank = int(c.ints_attribute(name).size()) + 2;
+  if (rank < 0) rank = c.known_rank(x);
   require(rank >= 3, "x needs a rank of at least 3, not ", rank);
   return size_t(rank) - 2;
 }
@@ -48,20 +52,22 @@ Ints weight_kernel(const NodeContext& c, ValueId w) {
 namespace {
 
 /// Adds a [M] bias to a channels-last value, and turns it channels first.
-ValueId finish(NodeContext& c, ValueId y, ValueId bias) {
+ValueId finish(NodeContext& c, ValueId y, size_t axes, ValueId bias) {
   if (bias.valid()) y = c.binary(BinaryKind::kAdd, y, bias);
-  return c.channels_first(y);
+  return c.channels_first(y, int(axes) + 2);
 }
 
 void import_conv(NodeContext& c) {
   ValueId x = c.in(0), w = c.in(1);
-  Conv op{window_of(c, spatial_axes(c, x), weight_kernel(c, w)), c.int_attribute("group", 1), {}};
-  c.outputs({finish(c, c.add(op, {c.channels_last(x), w}), c.optional_in(2))});
+  size_t axes = spatial_axes(c, x, w);
+  Conv op{window_of(c, axes, weight_kernel(c, w)), c.int_attribute("group", 1), {}};
+  ValueId y = c.add(op, {c.channels_last(x, int(axes) + 2), w});
+  c.outputs({finish(c, y, axes, c.optional_in(2))});
 }
 
 void import_conv_transpose(NodeContext& c) {
   ValueId x = c.in(0), w = c.in(1);
-  size_t axes = spatial_axes(c, x);
+  size_t axes = spatial_axes(c, x, w);
   ConvTranspose op{window_of(c, axes, weight_kernel(c, w)),
                    c.int_attribute("group", 1),
                    c.ints_attribute("output_padding"),
@@ -69,13 +75,14 @@ void import_conv_transpose(NodeContext& c) {
                    {}};
   if (op.output_shape.size() == axes + 2)
     op.output_shape.erase(op.output_shape.begin(), op.output_shape.begin() + 2);
-  c.outputs({finish(c, c.add(op, {c.channels_last(x), w}), c.optional_in(2))});
+  ValueId y = c.add(op, {c.channels_last(x, int(axes) + 2), w});
+  c.outputs({finish(c, y, axes, c.optional_in(2))});
 }
 
 void import_deform_conv(NodeContext& c) {
   ValueId x = c.in(0), w = c.in(1);
-  DeformConv op{window_of(c, spatial_axes(c, x), weight_kernel(c, w)), c.int_attribute("group", 1),
-                c.int_attribute("offset_group", 1)};
+  DeformConv op{window_of(c, spatial_axes(c, x, w), weight_kernel(c, w)),
+                c.int_attribute("group", 1), c.int_attribute("offset_group", 1)};
   c.outputs({c.add(op, {x, w, c.in(2), c.optional_in(3), c.optional_in(4)})});
 }
 
@@ -90,7 +97,7 @@ void import_causal_conv(NodeContext& c) {
   Pad pad{.pads = {0, 0, keep, 0, 0, 0}};
   ValueId sequence = c.has(3) ? c.add(Concat{2}, {c.in(3), x}) : c.add(pad, {x});
   Conv op{{.kernel = {keep + 1}}, weights[0].value(), {}};
-  ValueId y = finish(c, c.add(op, {c.channels_last(sequence), w}), c.optional_in(2));
+  ValueId y = finish(c, c.add(op, {c.channels_last(sequence), w}), 1, c.optional_in(2));
   std::string activation = c.string_attribute("activation", "none");
   require(activation == "none" || activation == "silu" || activation == "swish", "activation '",
           activation, "' is unknown");
@@ -101,8 +108,9 @@ void import_causal_conv(NodeContext& c) {
 
 void import_pool(NodeContext& c, Pool op) {
   ValueId x = c.in(0);
-  op.window = window_of(c, spatial_axes(c, x), {});
-  c.outputs({c.channels_first(c.add(op, {c.channels_last(x)}))});
+  size_t axes = spatial_axes(c, x);
+  op.window = window_of(c, axes, {});
+  c.outputs({c.channels_first(c.add(op, {c.channels_last(x, int(axes) + 2)}))});
 }
 
 void import_max_pool(NodeContext& c) {

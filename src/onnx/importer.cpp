@@ -6,6 +6,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "onnx/attributes.h"
 #include "onnx/import_custom.h"
 #include "onnx/scope.h"
 #include "ops/custom.h"
@@ -61,10 +62,9 @@ void import_op(NodeContext& c) {
   const ImportRow* row = function ? nullptr : import_row(c);
   if (function || row) record(c, row);
   if (function) return import_call(c, *function);
-  if (row)
-    row->import(c);
-  else
-    import_custom(c);
+  if (!row) return void(import_custom(c));
+  check_attributes(c.node(), c.opset());
+  row->import(c);
 }
 
 /// Throws AlreadyReported when an input failed.
@@ -140,16 +140,26 @@ void import_nodes(Scope& scope, const std::vector<Node>& nodes) {
 
 namespace {
 
-/// Initializers, and the names of all of them (those that are inputs, too, are constants).
+template <class Given>
+bool names_input(const Given& given, std::string_view name) {
+  return std::any_of(given.begin(), given.end(), [&](const auto& g) { return g.first == name; });
+}
+
+/// Initializers. Those that are inputs, too, are constants unless the caller names them.
 void import_initializers(Scope& scope, const Graph& graph) {
   const Model& model = scope.session->model;
-  auto add = [&](std::string_view name, Tensor tensor) {
-    require(!name.empty(), "an initializer has no name");
-    scope.bind(name, {scope.builder().constant(std::move(tensor), std::string(name))});
+  const ImportOptions& options = scope.session->options;
+  auto is_kept = [&](std::string_view name) {
+    return scope.graph_depth == 0 &&
+           (names_input(options.input_shapes, name) || names_input(options.unranked_shapes, name));
   };
-  for (const TensorProto& t : graph.initializers) add(t.name, to_tensor(t, model));
-  for (const SparseTensorProto& t : graph.sparse_initializers)
-    add(t.values.name, to_tensor(t, model));
+  auto add = [&](std::string_view name, const auto& proto) {
+    require(!name.empty(), "an initializer has no name");
+    if (!is_kept(name))
+      scope.bind(name, {scope.builder().constant(to_tensor(proto, model), std::string(name))});
+  };
+  for (const TensorProto& t : graph.initializers) add(t.name, t);
+  for (const SparseTensorProto& t : graph.sparse_initializers) add(t.values.name, t);
 }
 
 Type input_type(Scope& scope, const ValueInfo& input, const Type* given) {
@@ -168,6 +178,9 @@ Type input_type(Scope& scope, const ValueInfo& input, const Type* given) {
                 " by the model, it cannot be ", shape[a].str());
       type.shape = shape;
     }
+  for (const auto& [name, dims] : scope.session->options.unranked_shapes)
+    if (name == input.name && type.is_tensor() && !type.has_rank())
+      type.shape = open_shape(dims, name, *scope.session);
   return type;
 }
 
@@ -233,6 +246,19 @@ void collect_dim_names(const TypeProto& type, Session& session, int depth = 0) {
   if (type.element) collect_dim_names(*type.element, session, depth + 1);
 }
 
+void check_input(const Graph& graph, std::string_view name) {
+  std::string names;
+  for (const ValueInfo& i : graph.inputs) {
+    if (i.name == name) return;
+    names += cat(names.empty() ? "" : ", ", i.name);
+  }
+  for (const TensorProto& t : graph.initializers)
+    require(t.name != name, "'", name,
+            "' is an initializer of the model and no input: it is built ",
+            "in as a constant; list it among the model's inputs to give it with every run");
+  fail("there is no input '", name, "': the model has ", names);
+}
+
 void prepare(const Model& model, Session& session) {
   check_versions(model, session);
   for (const Function& f : model.functions)
@@ -240,30 +266,8 @@ void prepare(const Model& model, Session& session) {
                 .second,
             "the function '", f.name, "' is defined twice");
   for (const ValueInfo& input : model.graph.inputs) collect_dim_names(input.type, session);
-  for (const auto& [name, shape] : session.options.input_shapes)
-    require(std::any_of(model.graph.inputs.begin(), model.graph.inputs.end(),
-                        [&](const ValueInfo& i) { return i.name == name; }),
-            "the model has no input '", name, "'");
-}
-
-/// Declared shapes are hints; a wrong kind or element type is an error.
-void check_declared(const Type& type, const TypeProto& declared, std::string_view name) {
-  using Kind = TypeProto::Kind;
-  if (declared.kind == Kind::kNone) return;
-  bool same = declared.kind == Kind::kTensor     ? type.is_tensor()
-              : declared.kind == Kind::kSequence ? type.kind == Type::Kind::kSequence
-              : declared.kind == Kind::kOptional ? type.kind == Type::Kind::kOptional
-                                                 : false;
-  require(same, "output '", name, "' is ", type.str(), ", but declared as another kind of value");
-  if (type.is_tensor()) {
-    require(declared.elem_type == 0 || declared.elem_type == int32_t(type.dtype), "output '", name,
-            "' is ", type.str(), ", but declared with element type ",
-            declared.elem_type > 0 && declared.elem_type < kDTypeCount
-                ? vitrify::name(DType(declared.elem_type))
-                : "unknown");
-  } else if (declared.element) {
-    check_declared(*type.element, *declared.element, name);
-  }
+  for (const auto& given : session.options.input_shapes) check_input(model.graph, given.first);
+  for (const auto& given : session.options.unranked_shapes) check_input(model.graph, given.first);
 }
 
 void import_outputs(Scope& scope, const Graph& graph) {
@@ -274,7 +278,6 @@ void import_outputs(Scope& scope, const Graph& graph) {
     require(binding.has_value(), "output '", o.name, "' is defined nowhere");
     if (binding->failed) continue;
     require(binding->value.valid(), "output '", o.name, "' has no value");
-    check_declared(scope.builder().type(binding->value), o.type, o.name);
     scope.builder().output(std::string(o.name), binding->value);
   }
 }
@@ -316,6 +319,7 @@ vitrify::Graph import_model(const Model& model, const ImportOptions& options,
     *problems = session.problems;
   else if (!session.problems.empty())
     throw_problems(session);
+  check_values(scope, model.graph);
   import_outputs(scope, model.graph);
   return state.builder.finish();
 }

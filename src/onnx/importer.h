@@ -18,9 +18,21 @@ struct ImportedNode {
   bool newest = true;  ///< no later row has another form
 };
 
+/// A declared shape that cannot be right, and is passed over.
+struct Contradiction {
+  std::string value, declared, inferred;
+  std::vector<std::string> origins;  ///< of the node that gives the value
+};
+
 struct ImportOptions {
   /// Fixed or renamed input shapes: input name → shape ("x" → [1, 3, h, w]).
   std::vector<std::pair<std::string, Shape>> input_shapes;
+  /// Shapes of inputs whose rank the model does not tell; extents below 0 are open. An input that
+  /// is named here or in `input_shapes` stays one even when an initializer of its name holds a
+  /// default.
+  std::vector<std::pair<std::string, Dims>> unranked_shapes;
+  /// Gets every value whose declared shape contradicts the inferred one; may be null.
+  std::vector<Contradiction>* contradictions = nullptr;
   /// Gets every imported node that is no custom op, in order; may be null.
   std::vector<ImportedNode>* imported = nullptr;
 };
@@ -96,9 +108,9 @@ class NodeContext {
   ValueId cast(ValueId x, DType to);  ///< x itself when it already has the type
   ValueId transpose(ValueId x, Ints permutation);
   ValueId reshape(ValueId x, Shape shape);
-  /// NCHW… → NHWC… and back, for a value of known rank ≥ 3.
-  ValueId channels_last(ValueId x);
-  ValueId channels_first(ValueId x);
+  /// NCHW… → NHWC… and back, for a value of known rank ≥ 3, or of unknown rank that must be `rank`.
+  ValueId channels_last(ValueId x, int rank = -1);
+  ValueId channels_first(ValueId x, int rank = -1);
   /// Normalises a possibly negative axis against `rank`; user error when out of range.
   int64_t axis(int64_t axis, int64_t rank) const;
 

@@ -19,7 +19,8 @@ int NodeContext::rank(ValueId v) const {
 int NodeContext::known_rank(ValueId v) const {
   require(type(v).is_tensor(), "expects a tensor, not ", type(v).str());
   if (!type(v).has_rank())
-    fail_unsupported("needs an input of known rank: give the model's inputs a shape");
+    fail_unsupported("needs an input of known rank, and the model does not tell it: give the ",
+                     "model's inputs of unknown rank a profile, as --profile NAME=1x3x224x224");
   return rank(v);
 }
 
@@ -210,8 +211,8 @@ ValueId NodeContext::reshape(ValueId x, Shape shape) {
   return t.has_rank() && *t.shape == shape ? x : add(Reshape{.shape = std::move(shape)}, {x});
 }
 
-ValueId NodeContext::channels_last(ValueId x) {
-  int r = known_rank(x);
+ValueId NodeContext::channels_last(ValueId x, int otherwise) {
+  int r = rank(x) < 0 && otherwise >= 0 ? otherwise : known_rank(x);
   require(r >= 3, "expects at least 3 dims, got ", type(x).str());
   Ints permutation{0};
   for (int a = 2; a < r; ++a) permutation.push_back(a);
@@ -219,8 +220,8 @@ ValueId NodeContext::channels_last(ValueId x) {
   return transpose(x, std::move(permutation));
 }
 
-ValueId NodeContext::channels_first(ValueId x) {
-  int r = known_rank(x);
+ValueId NodeContext::channels_first(ValueId x, int otherwise) {
+  int r = rank(x) < 0 && otherwise >= 0 ? otherwise : known_rank(x);
   require(r >= 3, "expects at least 3 dims, got ", type(x).str());
   Ints permutation{0, r - 1};
   for (int a = 1; a + 1 < r; ++a) permutation.push_back(a);

@@ -189,6 +189,13 @@ Type to_type(const TypeProto& proto, std::string_view name, Session& session, in
 
 }  // namespace
 
+Shape open_shape(const Dims& dims, std::string_view name, const Session& session) {
+  Shape shape;
+  for (int64_t d : dims)
+    shape.push_back(d >= 0 ? Dim(d) : Dim::symbol(axis_symbol(name, shape.size(), session)));
+  return shape;
+}
+
 Type to_type(const TypeProto& proto, std::string_view name, Session& session) {
   return to_type(proto, name, session, 0);
 }

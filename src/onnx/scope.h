@@ -96,6 +96,9 @@ Opsets read_opsets(const std::vector<OpsetImport>& imports, std::string_view whe
 /// The IR type; unnamed extents get symbols "<input>_<axis>". Throws on maps and sparse tensors.
 Type to_type(const TypeProto& proto, std::string_view name, Session& session);
 
+/// The same symbols for the extents of `dims` that are below 0.
+Shape open_shape(const Dims& dims, std::string_view name, const Session& session);
+
 /// Fills `scope` from a graph: inputs (typed by `types` where those say something, or bound to
 /// `bound`, if given), initializers, nodes. Problems of nodes are recorded in the session.
 void import_graph(NodeContext::Scope& scope, const Graph& graph, const std::vector<Type>& types,
@@ -103,6 +106,9 @@ void import_graph(NodeContext::Scope& scope, const Graph& graph, const std::vect
 void import_nodes(NodeContext::Scope& scope, const std::vector<Node>& nodes);
 /// Replaces a call of a local function by its body.
 void import_call(NodeContext& call, const Function& function);
+/// Checks what the model declares of the graph's values: a user error for a wrong kind or element
+/// type; shapes that contradict the inferred ones go to the session's options.
+void check_values(NodeContext::Scope& scope, const Graph& graph);
 /// Records what went wrong with a node.
 void report(Session& session, const Error& error, const Node& node, const std::string& origin,
             int64_t opset);

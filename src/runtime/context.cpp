@@ -58,7 +58,8 @@ int Context::output_index(std::string_view name) const {
 void Context::fail_unknown_input(std::string_view name) const {
   std::string names;
   for (const auto& i : engine_->graph().inputs) names += cat(names.empty() ? "" : ", ", i.name);
-  fail("there is no input '", name, "': the model has ", names);
+  fail("there is no input '", name, "': the model has ", names,
+       " (an initializer is a constant here; a profile for it when building keeps it as an input)");
 }
 
 namespace {

@@ -106,7 +106,7 @@ vitrify_status vitrify_inspect_model(const char* path, const vitrify_build_optio
     check_knobs();
     const onnx::Model model = onnx::load_model(path);
     std::vector<onnx::ImportProblem> problems;
-    const onnx::ImportOptions given{fixed_shapes(options ? options->options : BuildOptions())};
+    const onnx::ImportOptions given = import_options(options ? options->options : BuildOptions());
     const Graph graph = onnx::import_model(model, given, &problems);
     *json = api::give_string(api::to_text(describe_model(model, graph, problems)));
   });
@@ -125,7 +125,7 @@ vitrify_status vitrify_graph_after(const char* path, const vitrify_build_options
     passes.after = [&](std::string_view name, const Graph& g, double) {
       if (name == pass) found = print(g);
     };
-    run_pipeline(onnx::import_model(path, {fixed_shapes(given)}), passes);
+    run_pipeline(onnx::import_model(path, import_options(given)), passes);
     require(found.has_value(), "there is no stage '", pass, "': choose from ", names);
     *text = api::give_string(*found);
   });
