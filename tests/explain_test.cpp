@@ -135,11 +135,13 @@ std::string sample_model() {
   return model(graph(g), 11, 8, {twice});
 }
 
-BuildReport report_of(const std::string& bytes) {
+BuildReport report_of(const std::string& bytes,
+                      std::vector<std::vector<InputShapes>> profiles = {}) {
   const auto path = std::filesystem::path(::testing::TempDir()) / "explain.onnx";
   std::ofstream(path, std::ios::binary) << bytes;
   BuildOptions options;
   options.timing = false;
+  options.profiles = std::move(profiles);
   BuildReport report = build_model(path.string(), options).report;
   std::filesystem::remove(path);
   return report;
@@ -191,6 +193,35 @@ TEST(Explain, EachKindOfDecisionIsTold) {
     EXPECT_TRUE(found(trace, e)) << e.pass << " | " << e.rule << " at " << e.where << " in\n"
                                  << print(trace);
   for (const Decision& d : trace) expect_full(d);
+}
+
+/// x has no rank, scale a default, y a wrong shape.
+std::string vague_model() {
+  GraphParts g;
+  const Message scale = value_info("scale", tensor_type(DType::kFloat32, {2}));
+  g.inputs = {value_info("x", unranked_type(DType::kFloat32)), scale};
+  g.initializers = {tensor("scale", Tensor::of(DType::kFloat32, {2}, std::vector<float>{1, 1}))};
+  g.nodes = {named("InstanceNormalization", {"x", "scale", "scale"}, {"y"})};
+  g.outputs = {f32("y", {7, 7})};
+  return model(graph(g), 11);
+}
+
+TEST(Explain, WhatProfilesTellTheImporter) {
+  EXPECT_THROW(report_of(vague_model()), Error);
+  const InputShapes one{"x", {1, 2, 3}, {1, 2, 3}, {1, 2, 3}}, scale{"scale", {2}, {2}, {2}};
+  const InputShapes many{"x", {1, 2, 3}, {2, 2, 3}, {4, 2, 3}};
+  const Expected wrong{"import", "declared shape -> inferred shape", "y",
+                       "'y' is declared as [7, 7]"};
+  BuildReport report = report_of(vague_model(), {{one}});
+  EXPECT_EQ(report.profiles.at(0).inputs.size(), 1u);
+  EXPECT_TRUE(found(report.decisions, wrong)) << print(report.decisions);
+  report = report_of(vague_model(), {{one, scale}, {many, scale}});
+  ASSERT_EQ(report.profiles.size(), 2u);
+  EXPECT_EQ(report.profiles[1].inputs.at(0).max, (Dims{4, 2, 3}));
+  EXPECT_EQ(report.profiles[1].inputs.at(1).name, "scale");
+  EXPECT_TRUE(found(report.decisions, {"import", "declared", "y", "but is [x_0, 2, 3]"}))
+      << print(report.decisions);
+  EXPECT_THROW(report_of(vague_model(), {{one}, {{"x", {1, 2}, {1, 2}, {1, 2}}}}), Error);
 }
 
 TEST(Explain, StepsNameTheUsersNodesAndValues) {

@@ -1,6 +1,7 @@
 // The importer: names, scopes, captures, local functions, and a clear answer to every bad model.
 #include <gtest/gtest.h>
 
+#include "onnx/attributes.h"
 #include "onnx_writer.h"
 
 namespace vitrify::onnx::testing {
@@ -111,6 +112,10 @@ TEST(Import, TakesTheRankFromTheOperator) {
                            {tensor("s", Tensor::ints({1, 1, 1, 3}))}),
                   small),
             (F{1, 1, 1}));
+  EXPECT_EQ(first(one_node(node("LayerNormalization", {"x", "s"}, {"z"}), {unranked("x")},
+                           {tensor("s", floats({1, 1}))}),
+                  small),
+            (F{0, 0}));
   const auto g = import_bytes(conv);
   EXPECT_THROW(interpret(g, {floats({1, 2, 3})}), Error);  // another rank
 }
@@ -176,6 +181,14 @@ TEST(Import, KeepsNamedInitializersAsInputs) {
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("'v' is an initializer"), std::string::npos) << e.what();
   }
+}
+
+TEST(Import, KnowsEveryOperatorsAttributes) {
+  for (const ImportRow& row : import_table())
+    EXPECT_TRUE(known_attributes(row.domain, row.op, INT64_MAX)) << row.op;
+  EXPECT_EQ(known_attributes("", "Pad", 10), "mode pads value");
+  EXPECT_EQ(known_attributes("ai.onnx", "Pad", 11), "mode");
+  EXPECT_FALSE(known_attributes("", "NoSuchOperator", 18));
 }
 
 TEST(Import, RefusesUnknownAttributes) {

@@ -103,8 +103,10 @@ void import_batch_normalization(NodeContext& c) {
 // ---- Layer and RMS ----
 
 Ints trailing_axes(NodeContext& c, ValueId x) {
+  const int64_t first = c.int_attribute("axis", -1);
+  if (c.rank(x) < 0 && first < 0) return axes_between(first, 0);
   int rank = c.known_rank(x);
-  return axes_between(c.axis(c.int_attribute("axis", -1), rank), rank);
+  return axes_between(c.axis(first, rank), rank);
 }
 
 void import_layer_normalization(NodeContext& c) {

@@ -20,7 +20,8 @@ int NodeContext::known_rank(ValueId v) const {
   require(type(v).is_tensor(), "expects a tensor, not ", type(v).str());
   if (!type(v).has_rank())
     fail_unsupported("needs an input of known rank, and the model does not tell it: give the ",
-                     "model's inputs of unknown rank a profile, as --profile NAME=1x3x224x224");
+                     "model's inputs of unknown rank a profile: --profile NAME=1x3x224x224 "
+                     "(--shape of run and bench)");
   return rank(v);
 }
 
