@@ -130,19 +130,14 @@ Dims input_shape(const Engine& engine, size_t i, const std::map<std::string, Dim
   return dims;
 }
 
-void check_names(const Engine& engine, const std::map<std::string, std::string>& files,
+/// Fails as setting an unknown input does, before files are read.
+void check_names(Context& context, const Engine& engine,
+                 const std::map<std::string, std::string>& files,
                  const std::map<std::string, Dims>& shapes) {
   std::set<std::string> known;
-  std::string list;
-  for (size_t i = 0; i < engine.input_count(); ++i) {
-    known.insert(engine.input_name(i));
-    list += (i ? ", " : "") + engine.input_name(i);
-  }
+  for (size_t i = 0; i < engine.input_count(); ++i) known.insert(engine.input_name(i));
   auto check = [&](const std::string& name) {
-    if (!known.count(name))
-      throw UsageError("there is no input '" + name + "': the model has " + list +
-                       " (an initializer is a constant here; --profile " + name +
-                       "=SHAPE of build keeps it as an input)");
+    if (!known.count(name)) context.set_input(name, Value::none());
   };
   for (const auto& f : files) check(f.first);
   for (const auto& s : shapes) check(s.first);
@@ -159,7 +154,7 @@ void set_inputs(Context& context, const Engine& engine, const std::vector<std::s
     const auto [name, text] = parse_assignment("--shape", flag);
     shapes[name] = parse_shape(text);
   }
-  check_names(engine, files, shapes);
+  check_names(context, engine, files, shapes);
   std::set<std::string> states;
   for (size_t i = 0; i < engine.state_count(); ++i) states.insert(engine.state_input(i));
   for (size_t i = 0; i < engine.input_count(); ++i) {

@@ -52,6 +52,8 @@ TEST(Api, NamesWhatIsWrong) {
   };
   expect(user_error([&] { context.run(); }), "'x'");
   expect(user_error([&] { context.set_input("z", vitrify::Value::none()); }), "'z'");
+  expect(user_error([&] { context.set_input("w", vitrify::Value::none()); }),
+         "'w' is an initializer of the model, built in as a constant");
   expect(user_error([&] {
            context.set_input("x", vitrify::Value::tensor<float>({1, 4}, {1, 2, 3, 4}));
          }),

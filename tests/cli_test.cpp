@@ -151,7 +151,8 @@ TEST_F(Cli, AnswersBadInput) {
   refuses("run %%/m.engine --input x=%%/wide.npy", "extent 4");
   refuses("run %%/m.engine --input x=%%/bad.npy", "bad.npy");
   refuses("run %%/m.engine --input x=%%/absent.npy", "absent.npy");
-  refuses("run %%/m.engine --input q=%%/x.npy", "'q'");
+  refuses("run %%/m.engine --input q=%%/x.npy", "there is no input 'q': the model has x");
+  refuses("run %%/m.engine --input w=%%/x.npy", "'w' is an initializer of the model");
   refuses("run %%/m.engine", "--shape x=");
   refuses("bench %%/m.engine --shape x=1x3 --iterations 0", "--iterations");
   refuses("inspect %%/m.onnx --graph nothing", "nothing");

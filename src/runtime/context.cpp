@@ -56,10 +56,13 @@ int Context::output_index(std::string_view name) const {
 }
 
 void Context::fail_unknown_input(std::string_view name) const {
+  for (const Node& n : engine_->graph().nodes)
+    if (const Constant* c = n.op.as<Constant>(); c && c->data->name == name)
+      fail("'", name, "' is an initializer of the model, built in as a constant; a profile for it ",
+           "when building keeps it as an input, if the model lists it as one");
   std::string names;
   for (const auto& i : engine_->graph().inputs) names += cat(names.empty() ? "" : ", ", i.name);
-  fail("there is no input '", name, "': the model has ", names,
-       " (an initializer is a constant here; a profile for it when building keeps it as an input)");
+  fail("there is no input '", name, "': the model has ", names);
 }
 
 namespace {
