@@ -79,12 +79,13 @@ inline Value copy(const Value& v) {
   return Value::of_sequence(std::move(items));
 }
 
+/// `memory_limit`: as of ContextOptions.
 inline std::vector<Value> run_engine(const Graph& graph, const std::vector<Value>& inputs,
-                                     bool passes) {
+                                     bool passes, int64_t memory_limit = 0) {
   BuildOptions options;
   options.timing = false;
   options.passes.enabled = passes;
-  Context context(load_engine(build_graph(graph, options).engine));
+  Context context(load_engine(build_graph(graph, options).engine), {.memory_limit = memory_limit});
   for (size_t i = 0; i < inputs.size(); ++i) context.set_input(i, inputs[i]).check();
   context.run().check();
   std::vector<Value> outputs;

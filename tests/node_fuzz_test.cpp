@@ -28,7 +28,7 @@ constexpr unsigned kSecondsPerModel = 30;
 constexpr int kEndless =
     3;  ///< exit status of a child whose model loops as often as a fault told it to
 constexpr size_t kLargestModel = 30000;
-constexpr int64_t kMostMemory = int64_t(4) << 30;  ///< bytes that an interpreted model may hold
+constexpr int64_t kMostMemory = int64_t(4) << 30;  ///< bytes that a run may hold
 constexpr int64_t kOddIntegers[] = {
     -1, 0,   1,         2,         3,         -2,        -3,
     4,  5,   7,         8,         16,        10,        11,
@@ -149,7 +149,7 @@ void run_damaged(const fs::path& folder, const std::string& bytes, Rng& rng) {
     const RunScope limited(std::make_shared<MemoryAccount>(kMostMemory), nullptr);
     interpret(graph, inputs);
   } else {
-    run_engine(graph, inputs, true);
+    run_engine(graph, inputs, true, kMostMemory);
   }
 }
 
