@@ -112,6 +112,39 @@ TEST(Context, KeepsWithinItsMemoryLimit) {
   EXPECT_TRUE(context.run().ok);
 }
 
+/// Error of a run with the limit; the message names the node, the need, the limit and the way out.
+void expect_no_room(const Graph& graph, Dims dims, int64_t limit, const std::string& where,
+                    std::vector<std::string> parts) {
+  Context context(build(graph), {.memory_limit = limit});
+  context.set_input(0, ramp(std::move(dims))).check();
+  const Status status = context.run();
+  EXPECT_FALSE(status.ok);
+  EXPECT_EQ(int(status.kind), int(ErrorKind::kUser));
+  EXPECT_EQ(status.origin, where);
+  parts.insert(parts.end(), {cat("memory limit of ", limit), "raise the memory limit"});
+  for (const std::string& part : parts)
+    EXPECT_NE(status.message.find(part), std::string::npos) << status.message;
+}
+
+TEST(Context, NamesTheNodeThatNeedsTooMuch) {
+  GraphBuilder b = make_builder();
+  const Dim n = Dim::symbol("n");
+  ValueId x = b.input("x", Type::tensor(DType::kFloat32, shape({n, 8})));
+  auto product = [&](ValueId v, int64_t from, int64_t to, const char* name) {
+    return b.add(MatMul{}, {v, b.constant(ramp({from, to}, -0.3f))}, {name});
+  };
+  ValueId v = product(product(product(x, 8, 16, "first"), 16, 64, "wide"), 64, 32, "narrow");
+  b.output("y", product(v, 32, 1, "last"));
+  // At its fullest, the arena holds what "narrow" reads and writes: 64 and 32 floats a row.
+  expect_no_room(b.finish(), {1000, 8}, 100000, "narrow",
+                 {"most is in use at 'narrow' (matmul): ", " bytes, of 2 values and its workspace"});
+  GraphBuilder large = make_builder();
+  x = large.input("x", Type::tensor(DType::kFloat32, shape({n})));
+  large.output("y", large.add(Unary{UnaryKind::kNeg}, {x}, {"minus"}));
+  expect_no_room(large.finish(), {1000}, 3999, "minus",
+                 {"no room for 4000 bytes", "for output 'y'"});
+}
+
 TEST(Context, RefusesAbsurdExtents) {
   GraphBuilder b = make_builder();
   const Dim n = Dim::symbol("n");

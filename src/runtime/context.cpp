@@ -7,6 +7,7 @@
 #include "base/knobs.h"
 #include "base/thread_pool.h"
 #include "ir/bools.h"
+#include "runtime/peak.h"
 
 namespace vitrify {
 
@@ -126,7 +127,11 @@ void Context::prepare_states() {
         const auto at = known.find(symbol);
         return at == known.end() ? 0 : at->second;
       }));
-    inputs_[size_t(i)] = Tensor(type.dtype, dims);
+    with_claim(
+        [&] {
+          return Claim{cat("state '", s.input, "'"), "it starts as zeros"};
+        },
+        [&] { inputs_[size_t(i)] = Tensor(type.dtype, dims); });
   }
 }
 
@@ -240,7 +245,8 @@ void Context::activate() {
   if (cached.binding.arena_bytes > arena_capacity_) {
     arena_.reset();
     arena_capacity_ = 0;
-    arena_ = allocate(cached.binding.arena_bytes);
+    with_claim([&] { return claim_of_arena(*engine_, *cached.plan, cached.binding); },
+               [&] { arena_ = allocate(cached.binding.arena_bytes); });
     arena_capacity_ = cached.binding.arena_bytes;
     ++generation_;
   } else if (!arena_) {
@@ -270,7 +276,8 @@ void Context::refresh_outputs() {
     output_capacity_[o] = 0;
     ++generation_;
     output_memory_[o].reset();
-    output_memory_[o] = allocate(bytes);
+    with_claim([&] { return claim_of_output(graph, o); },
+               [&] { output_memory_[o] = allocate(bytes); });
     output_capacity_[o] = bytes;
   }
   // Of all shapes: going back to one that is known must not allocate.
