@@ -99,7 +99,10 @@ Command build_command() {
            {"--threads", &threads, "threads to time tactics with"},
            {"--no-timing", &no_timing, "choose tactics without timing: reproducible"},
            {"--no-passes", &no_passes, "leave the graph as imported"},
-           {"--disable-pass", &disabled, "leave out a pass"},
+           {"--disable-pass", &disabled,
+            "leave out a pass, or by the name that --explain prints, what is decided: of a rule, "
+            "the rule; "
+            "of an alias, the alias; else the whole pass. Import cannot be left out"},
            {"--explain", &explain,
             "write all decisions, kernel choices and profiles to this JSON file"},
            {"--json", &json, "print one JSON object"}},

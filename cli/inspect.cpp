@@ -23,6 +23,46 @@ std::string origin(const Json& step) {
   return step["origin"].empty() ? "" : "  # " + step["origin"][0].get<std::string>();
 }
 
+std::string tactic(const Json& step) {
+  std::string text = step["tactic"];
+  if (step.contains("bodies"))
+    for (size_t i = 0; i < step["bodies"].size(); ++i)
+      text += (i ? ", " : " ") + std::to_string(step["bodies"][i].get<int>());
+  return text;
+}
+
+/// Of a plan or body: its steps, and the values that share memory.
+void print_steps(const Json& plan) {
+  for (const Json& s : plan["steps"])
+    std::cout << "  " << s["name"].get<std::string>() << " = " << s["label"].get<std::string>()
+              << " : " << s["types"][0].get<std::string>() << " on " << tactic(s) << origin(s)
+              << "\n";
+  for (const Json& a : plan["aliases"])
+    std::cout << "  " << a["value"].get<std::string>() << " " << a["kind"].get<std::string>() << " "
+              << a["of"].get<std::string>() << "\n";
+}
+
+void print_plans(const Json& about) {
+  const Json& plans = about["plans"];
+  for (size_t i = 0; i < plans.size(); ++i)
+    for (const Json& r : plans[i]["profile"])
+      std::cout << "profile " << i << ": " << r["input"].get<std::string>() << " " << r["min"]
+                << " " << r["opt"] << " " << r["max"] << "\n";
+  for (size_t i = 0; i < plans.size(); ++i) {
+    std::cout << (plans.size() > 1 ? "plan " + std::to_string(i) + ": " : "")
+              << plans[i]["steps"].size() << " steps, " << plans[i]["reference_steps"]
+              << " on reference kernels, " << about["weight_bytes"] << " bytes of weights"
+              << (plans.size() > 1 ? " in all plans" : "") << "\n";
+    print_steps(plans[i]);
+  }
+  for (const Json& body : about["bodies"]) {
+    std::cout << "body " << body["index"] << " (" << body["graph"].get<std::string>()
+              << "): " << body["steps"].size() << " steps, " << body["reference_steps"]
+              << " on reference kernels\n";
+    print_steps(body);
+  }
+}
+
 void print_text(const Json& about) {
   print_values("inputs", about["inputs"]);
   print_values("outputs", about["outputs"]);
@@ -41,20 +81,7 @@ void print_text(const Json& about) {
       std::cout << "  " << p["node"].get<std::string>() << " (" << p["op"].get<std::string>()
                 << ", opset " << p["opset"] << "): " << p["reason"].get<std::string>() << "\n";
   }
-  if (!about.contains("steps")) return;
-  for (size_t i = 0; i < about["profiles"].size(); ++i)
-    for (const Json& r : about["profiles"][i])
-      std::cout << "profile " << i << ": " << r["input"].get<std::string>() << " " << r["min"]
-                << " " << r["opt"] << " " << r["max"] << "\n";
-  std::cout << about["steps"].size() << " steps, " << about["reference_steps"]
-            << " on reference kernels, " << about["weight_bytes"] << " bytes of weights\n";
-  for (const Json& s : about["steps"])
-    std::cout << "  " << s["name"].get<std::string>() << " = " << s["label"].get<std::string>()
-              << " : " << s["types"][0].get<std::string>() << " on "
-              << s["tactic"].get<std::string>() << origin(s) << "\n";
-  for (const Json& a : about["aliases"])
-    std::cout << "  " << a["value"].get<std::string>() << " " << a["kind"].get<std::string>() << " "
-              << a["of"].get<std::string>() << "\n";
+  if (about.contains("plans")) print_plans(about);
 }
 
 Json inspect_model(const Flags& flags, const BuildOptions& options) {
@@ -64,7 +91,7 @@ Json inspect_model(const Flags& flags, const BuildOptions& options) {
   if (!about["unsupported"].empty()) return about;
   const Json engine = Json::parse(Engine::build(flags.path, options).describe());
   for (const char* key : {"profiles", "steps", "aliases", "dynamic", "segments", "plans",
-                          "weight_bytes", "reference_steps"})
+                          "weight_bytes", "reference_steps", "bodies"})
     about[key] = engine[key];
   return about;
 }

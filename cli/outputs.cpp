@@ -80,7 +80,7 @@ std::string type_text(const ValueView& value) {
   if (value.kind() == VITRIFY_NONE) return "none";
   if (value.kind() == VITRIFY_SEQUENCE) return "sequence of " + std::to_string(value.size());
   std::string text;
-  for (int64_t d : value.dims()) text += (text.empty() ? "" : ",") + std::to_string(d);
+  for (int64_t d : value.dims()) text += (text.empty() ? "" : ", ") + std::to_string(d);
   return std::string(vitrify_dtype_name(value.dtype())) + "[" + text + "]";
 }
 

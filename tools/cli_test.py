@@ -425,8 +425,8 @@ def graphs_after_every_stage(b):
         assert "matmul" in b.good("inspect", "m.onnx", "--graph", stage).stdout, stage
 
 
-@test
-def every_rewrite_is_explained(b):
+def rewritten(b):
+    """A model in which every pass finds something to do; its nodes."""
     rng = np.random.default_rng(0)
 
     def weight(name, *dims):
@@ -444,6 +444,12 @@ def every_rewrite_is_explained(b):
     b.save("all.onnx", nodes, [value("x", T.FLOAT, [1, 3, 8, 8])], [value("y", T.FLOAT, [1, 8, 8, 8])],
            [weight("w1", 4, 3, 3, 3), weight("s", 4), h.make_tensor("v", T.FLOAT, [4], [1, 2, 3, 4]),
             h.make_tensor("half", T.FLOAT, [1], [0.5])])
+    return nodes
+
+
+@test
+def every_rewrite_is_explained(b):
+    nodes = rewritten(b)
     b.good("build", "all.onnx", "-o", "all.engine", "--explain", "why.json")
     why = json.loads(b.at("why.json").read_text())
     seen = {(d["pass"], name) for d in why["decisions"] for name in d["where"]}
@@ -464,6 +470,87 @@ def every_rewrite_is_explained(b):
     for step in plan["steps"]:
         assert step["origin"] and step["outputs"] and all(step["inputs"]), step
     assert "y" in [name for step in plan["steps"] for name in step["outputs"]], plan["steps"]
+
+
+def decisions(b, *words, env=None):
+    b.good("build", "all.onnx", "-o", "some.engine", "--no-timing", "--explain", "some.json", *words, env=env)
+    return json.loads(b.at("some.json").read_text())["decisions"]
+
+
+@test
+def every_decision_of_a_pass_can_be_left_out(b):
+    rewritten(b)
+    x = np.random.default_rng(1).standard_normal((1, 3, 8, 8)).astype(np.float32)
+    (want,) = b.run("all.onnx", {"x": x}, ["y"])
+    made = decisions(b)
+    names = {d["rule"]: d["pass"] for d in made if d["pass"] not in ("import", "split_refused", "store_constants")}
+    assert {"push_transposes", "fold_affine", "fuse_epilogues", "add_aliases"} <= set(names.values()), names
+    for name, where in names.items():
+        left = [d for d in decisions(b, "--disable-pass", name) if d["rule"] == name]
+        assert all(d["effect"] == "left out" for d in left), (where, left)
+        (y,) = b.run("some.engine", {"x": x}, ["y"])
+        assert np.allclose(y, want, rtol=1e-4, atol=1e-5), (where, name)
+    name = next(name for name, where in names.items() if where == "push_transposes")
+    left = decisions(b, env={"VITRIFY_DISABLE_RULES": name})
+    assert [d["effect"] for d in left if d["pass"] == "push_transposes"] == ["left out"], left
+    assert not [d for d in decisions(b, "--disable-pass", "add_aliases") if d["pass"] == "add_aliases"]
+    name = next(d["rule"] for d in made if d["pass"] == "import")
+    b.refuses("is a decision of 'import', which cannot be left out", "build", "all.onnx", "-o", "no.engine",
+              "--disable-pass", name)
+    b.refuses("nor does a pass decide so in this model", "build", "all.onnx", "-o", "no.engine", "--disable-pass",
+              "lstm -> gold")
+    assert not b.at("no.engine").exists()
+
+
+@test
+def bodies_and_plans_are_shown(b):
+    yes = h.make_graph([h.make_node("MatMul", ["x", "x"], ["m"]), h.make_node("Relu", ["m"], ["a"])],
+                       "yes", [], [value("a", T.FLOAT, None)])
+    no = h.make_graph([h.make_node("Neg", ["x"], ["n"])], "no", [], [value("n", T.FLOAT, None)])
+    pick = h.make_node("If", ["c"], ["z"], name="pick", then_branch=yes, else_branch=no)
+    b.save("if.onnx", [pick], [value("x", T.FLOAT, [4, 4]), value("c", T.BOOL, [])], [value("z", T.FLOAT, [4, 4])])
+    b.good("build", "if.onnx", "-o", "if.engine", "--explain", "why.json")
+    for file in ("if.onnx", "if.engine"):
+        about = json.loads(b.good("inspect", file, "--json").stdout)
+        (step,) = about["steps"]
+        assert (step["tactic"], step["bodies"]) == ("planned bodies", [0, 1]), step
+        bodies = [(body["index"], body["graph"], [s["label"] for s in body["steps"]]) for body in about["bodies"]]
+        assert bodies == [(0, "yes", ["matmul"]), (1, "no", ["neg"])] or bodies[0][2][0].startswith("matmul"), bodies
+        text = b.good("inspect", file).stdout
+        for part in ("z = if : f32[4, 4] on planned bodies 0, 1", "body 0 (yes)", "body 1 (no)", "a = matmul",
+                     "pick/then_branch", "n = neg"):
+            assert part in text, (part, text)
+        assert "on reference " not in text.replace("on reference kernels", ""), text
+    why = json.loads(b.at("why.json").read_text())
+    assert why["plans"][0]["steps"][0]["tactic"] == "planned bodies" and why["reference_steps"] == 0, why["plans"]
+    product = h.make_node("MatMul", ["a", "b"], ["y"])
+    b.save("two.onnx", [product], [value("a", T.FLOAT, ["m", 4]), value("b", T.FLOAT, [4, "n"])],
+           [value("y", T.FLOAT, ["m", "n"])])
+    b.good("build", "two.onnx", "-o", "two.engine", "--profile", "a=1x4:2x4:2x4", "--profile", "a=8x4:8x4:16x4")
+    text = b.good("inspect", "two.engine").stdout
+    assert "plan 0: 1 steps" in text and "plan 1: 1 steps" in text and text.count("y = matmul") == 2, text
+    plans = json.loads(b.good("inspect", "two.engine", "--json").stdout)["plans"]
+    assert [(len(plan["steps"]), plan["reference_steps"]) for plan in plans] == [(1, 0), (1, 0)], plans
+
+
+@test
+def dims_that_inputs_share_are_given_once(b):
+    b.save("sum.onnx", [h.make_node("Add", ["a", "b"], ["y"])],
+           [value("a", T.FLOAT, ["batch", 4]), value("b", T.FLOAT, ["batch", 4])], [value("y", T.FLOAT, ["batch", 4])])
+    np.save(b.at("two.npy"), np.ones((2, 4), np.float32))
+    np.save(b.at("three.npy"), np.ones((3, 4), np.float32))
+    shared = "the dim 'batch' is axis 0 of input 'a' and axis 0 of input 'b', but they are given as "
+    for command in (["run", "sum.onnx"], ["bench", "sum.onnx"]):
+        b.refuses(shared + "2 and 3", *command, "--shape", "a=2x4", "--shape", "b=3x4")
+        b.refuses("input 'b' has extent 3", *command, "--shape", "a=2x4", "--input", "b=three.npy")
+    for command in (["build", "sum.onnx", "-o", "no.engine"], ["inspect", "sum.onnx"],
+                    ["inspect", "sum.onnx", "--graph", "imported"]):
+        b.refuses(shared + "1:1:4 and 1:1:8", *command, "--profile", "a=1x4:1x4:4x4", "--profile", "b=1x4:1x4:8x4")
+        b.refuses(shared + "4 and 1:1:8", *command, "--profile", "a=4x4", "--profile", "b=1x4:1x4:8x4")
+    assert not b.at("no.engine").exists()
+    b.good("run", "sum.onnx", "--shape", "a=2x4", "--input", "b=two.npy")
+    b.good("build", "sum.onnx", "-o", "sum.engine", "--profile", "a=1x4:1x4:4x4", "--profile", "b=1x4:1x4:4x4",
+           "--profile", "a=8x4", "--profile", "b=8x4")
 
 
 @test

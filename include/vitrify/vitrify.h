@@ -202,7 +202,8 @@ typedef struct vitrify_context_options {
 
 /* The memory limit covers what the context holds: the arena, output buffers, states and every
  * tensor that a run makes. A run that needs more fails with VITRIFY_USER_ERROR before it allocates,
- * naming the node and the limit; the context can be used further. Not covered: the engine, the
+ * naming the node (of the arena: where most of it is in use), the bytes that it needs and the
+ * limit; the context can be used further. Not covered: the engine, the
  * caller's inputs, characters of strings, buffers within operators that have no fast kernel. */
 
 typedef struct vitrify_context_stats {
@@ -332,9 +333,9 @@ VITRIFY_API void vitrify_build_options_free(vitrify_build_options* options);
 /* Starts a new profile; ranges then go into it. An engine has a plan for each; without any, one
  * for all shapes. */
 VITRIFY_API void vitrify_build_options_add_profile(vitrify_build_options* options);
-/* Extents that the profile serves and (`opt`) is tuned for. An input of which the model tells no
- * rank gets one by them; one that has an initializer stays an input. Whether they fit the model is
- * found by the build. */
+/* Extents that the profile serves and (`opt`) is tuned for, the same wherever inputs share a dim's
+ * name. An input of which the model tells no rank gets one by them; one that has an initializer
+ * stays an input. Whether they fit the model is found by the build. */
 VITRIFY_API vitrify_status vitrify_build_options_add_range(vitrify_build_options* options,
                                                            const char* input, size_t rank,
                                                            const int64_t* min, const int64_t* opt,
@@ -352,7 +353,10 @@ VITRIFY_API void vitrify_build_options_set_threads(vitrify_build_options* option
 VITRIFY_API void vitrify_build_options_set_timing(vitrify_build_options* options, int on);
 /* 0: the graph is run as imported. */
 VITRIFY_API void vitrify_build_options_set_passes(vitrify_build_options* options, int on);
-/* Leaves out the pass of that name (`vitrify_graph_after` lists them). */
+/* Leaves out the pass of that name (`vitrify_graph_after` lists them; besides "add_aliases"), or what
+ * a build's report calls so: a rule, an alias, or for any other decision of a pass that pass. The
+ * report tells of those as "left out"; a name of nothing, or of what cannot be left out (decisions
+ * of "import", "split_refused", "store_constants" and the like), fails the build. */
 VITRIFY_API void vitrify_build_options_disable_pass(vitrify_build_options* options,
                                                     const char* pass);
 /* Called on the building thread with what is being done and how far the build is, 0 to 1. */

@@ -1,5 +1,7 @@
 #include "api/describe.h"
 
+#include <algorithm>
+
 #include "ir/value_name.h"
 
 namespace vitrify::api {
@@ -11,8 +13,17 @@ Json describe_range(const InputRange& range) {
   return {{"input", range.name}, {"min", range.min}, {"opt", range.opt}, {"max", max}};
 }
 
-Json describe_step(const Graph& graph, const LoadedPlan& plan, size_t s) {
-  const Step& step = plan.plan.steps[s];
+/// The places of a node's planned bodies in the engine's list.
+Json body_indices(const Engine::Bodies& bodies, const Node& node) {
+  Json found = Json::array();
+  for (const GraphRef& graph : node.op.graphs())
+    for (size_t i = 0; i < bodies.size(); ++i)
+      if (bodies[i].first == graph.get()) found.push_back(i);
+  return found;
+}
+
+Json describe_step(const Engine& engine, const Engine::Bodies& bodies, const Step& step) {
+  const Graph& graph = engine.graph();
   const Node& node = graph.nodes[size_t(step.node)];
   Json inputs = Json::array(), outputs = Json::array(), types = Json::array();
   for (ValueId v : node.inputs)
@@ -21,23 +32,26 @@ Json describe_step(const Graph& graph, const LoadedPlan& plan, size_t s) {
     outputs.push_back(value_name(graph, {step.node, int32_t(o)}));
     types.push_back(node.types[o].str());
   }
-  return {{"name", value_name(graph, {step.node, 0})},
-          {"op", node.op.name()},
-          {"label", node.op.label()},
-          {"tactic", step.tactic},
-          {"config", step.config},
-          {"origin", node.origins},
-          {"inputs", inputs},
-          {"outputs", outputs},
-          {"types", types},
-          {"packed_bytes", step.packed.bytes}};
+  Json row = {{"name", value_name(graph, {step.node, 0})},
+              {"op", node.op.name()},
+              {"label", node.op.label()},
+              {"tactic", shown_tactic(engine, node, step)},
+              {"config", step.config},
+              {"origin", node.origins},
+              {"inputs", inputs},
+              {"outputs", outputs},
+              {"types", types},
+              {"packed_bytes", step.packed.bytes}};
+  if (Json planned = body_indices(bodies, node); !planned.empty()) row["bodies"] = planned;
+  return row;
 }
 
-Json describe_plan(const Engine& engine, const LoadedPlan& plan, size_t index) {
+/// `bodies` are those of the whole engine; `engine` may be one of them.
+Json describe_plan(const Engine& engine, const Engine::Bodies& bodies, const LoadedPlan& plan,
+                   size_t index) {
   const Graph& graph = engine.graph();
   Json steps = Json::array(), aliases = Json::array(), dynamic = Json::array();
-  for (size_t s = 0; s < plan.plan.steps.size(); ++s)
-    steps.push_back(describe_step(graph, plan, s));
+  for (const Step& step : plan.plan.steps) steps.push_back(describe_step(engine, bodies, step));
   constexpr const char* kKinds[] = {"view", "in_place", "concat"};
   for (const Alias& a : plan.plan.aliases)
     aliases.push_back(
@@ -52,12 +66,32 @@ Json describe_plan(const Engine& engine, const LoadedPlan& plan, size_t index) {
   return {{"index", index},
           {"profile", describe_profile(plan.plan.profile)},
           {"segments", plan.layout.segments.size() - 1},
+          {"reference_steps", engine.reference_steps(plan.plan)},
           {"steps", steps},
           {"aliases", aliases},
           {"dynamic", dynamic}};
 }
 
+Json describe_body(const Engine::Bodies& bodies, size_t index) {
+  const auto& [graph, engine] = bodies[index];
+  Json plan = describe_plan(*engine, bodies, engine->plans().front(), index);
+  return {{"index", index},
+          {"graph", graph->name},
+          {"reference_steps", plan["reference_steps"]},
+          {"steps", plan["steps"]},
+          {"aliases", plan["aliases"]},
+          {"dynamic", plan["dynamic"]}};
+}
+
 }  // namespace
+
+std::string shown_tactic(const Engine& engine, const Node& node, const Step& step) {
+  const std::vector<GraphRef> bodies = node.op.graphs();
+  const bool planned = !bodies.empty() && std::ranges::all_of(bodies, [&](const GraphRef& graph) {
+    return engine.body(*graph) != nullptr;
+  });
+  return planned ? "planned bodies" : step.tactic;
+}
 
 Json describe_profile(const Profile& profile) {
   Json ranges = Json::array();
@@ -88,7 +122,7 @@ Json describe_engine(const Engine& engine) {
   for (const StatePair& s : graph.states)
     states.push_back({{"input", s.input}, {"output", s.output}});
   for (const LoadedPlan& plan : engine.plans()) {
-    plans.push_back(describe_plan(engine, plan, plans.size()));
+    plans.push_back(describe_plan(engine, engine.bodies(), plan, plans.size()));
     profiles.push_back(plans.back()["profile"]);
   }
   Json out = {{"inputs", inputs},
@@ -102,10 +136,9 @@ Json describe_engine(const Engine& engine) {
               {"dynamic", plans.front()["dynamic"]},
               {"segments", plans.front()["segments"]}};
   out["plans"] = std::move(plans);
-  for (const auto& [body, planned] : engine.bodies())
-    out["bodies"].push_back(
-        {{"graph", body->name},
-         {"steps", describe_plan(*planned, planned->plans().front(), 0)["steps"]}});
+  out["bodies"] = Json::array();
+  for (size_t i = 0; i < engine.bodies().size(); ++i)
+    out["bodies"].push_back(describe_body(engine.bodies(), i));
   return out;
 }
 

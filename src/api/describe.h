@@ -9,6 +9,9 @@ namespace vitrify::api {
 
 using Json = nlohmann::ordered_json;
 
+/// What runs a step: its tactic's name, or "planned bodies" for control flow that only carries
+/// values from one body with a plan to the next.
+std::string shown_tactic(const Engine& engine, const Node& node, const Step& step);
 /// {"name", "type", "dtype", "shape"}; symbolic extents are strings, unknown rank is null.
 Json describe_value(const std::string& name, const Type& type);
 /// A list of {"input", "min", "opt", "max"}; what nothing bounds is null.

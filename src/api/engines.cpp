@@ -42,7 +42,7 @@ api::Json layer(const Context& context, const StepTiming& timing) {
   api::Json row = {{"name", value_name(graph, {step.node, 0})},
                    {"origin", node.origins},
                    {"op", node.op.name()},
-                   {"tactic", step.tactic},
+                   {"tactic", api::shown_tactic(context.engine(), node, step)},
                    {"config", step.config},
                    {"ms", timing.milliseconds},
                    {"gflops", nullptr},

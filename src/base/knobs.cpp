@@ -18,7 +18,7 @@ constexpr KnobRow kKnobs[] = {
      "0 silent, 1 models, devices and sizes, 2 passes, 3 tactics and refusals, 4 steps of runs"},
     {Knob::kDisablePasses, "VITRIFY_DISABLE_PASSES", "", "passes to leave out, separated by ';'"},
     {Knob::kDisableRules, "VITRIFY_DISABLE_RULES", "",
-     "rules to leave out, by name or left-hand side, separated by ';'"},
+     "rules or other decisions to leave out, as --explain names them, separated by ';'"},
     {Knob::kDisableTactics, "VITRIFY_DISABLE_TACTICS", "",
      "tactics to leave out, by name, separated by ';'"},
 };

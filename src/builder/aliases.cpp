@@ -18,7 +18,8 @@ bool leads(const Shape& shape, int64_t axis) {
 
 class AliasPlanner {
  public:
-  AliasPlanner(const Graph& graph, Plan& plan) : graph_(graph), plan_(plan) {
+  AliasPlanner(const Graph& graph, Plan& plan, const AllowAlias& allowed)
+      : graph_(graph), plan_(plan), allowed_(allowed) {
     symbols_ = input_symbols(graph);
     step_of_.assign(graph.nodes.size(), -1);
     for (size_t s = 0; s < plan.steps.size(); ++s) {
@@ -120,8 +121,10 @@ class AliasPlanner {
     } else if (!is_reshape(node.op) || strided) {
       return;
     }
+    const Alias view{Alias::Kind::kView, y, 0, -1};
+    if (!allowed_(view)) return;
     vanished_[size_t(n)] = true;
-    alias({Alias::Kind::kView, y, 0, -1}, flat(x), strided);
+    alias(view, flat(x), strided);
   }
 
   bool fits_concat(const Node& concat, int32_t n, size_t i, bool dense) const {
@@ -158,7 +161,9 @@ class AliasPlanner {
     const int64_t axis = concat->axis < 0 ? concat->axis + rank : concat->axis;
     const bool dense = leads(*node.types[0].shape, axis);
     for (size_t i = 0; i < node.inputs.size(); ++i)
-      if (!fits_concat(node, n, i, dense)) return;
+      if (!fits_concat(node, n, i, dense) ||
+          !allowed_({Alias::Kind::kConcat, node.inputs[i], int32_t(i), n}))
+        return;
     vanished_[size_t(n)] = true;
     for (size_t i = 0; i < node.inputs.size(); ++i)
       alias({Alias::Kind::kConcat, node.inputs[i], int32_t(i), n}, flat({n, 0}), !dense);
@@ -197,12 +202,14 @@ class AliasPlanner {
       if (from.dtype != to.dtype || element_count(*from.shape) != element_count(*to.shape))
         continue;
       if (!dies(root(flat(x)), n, int32_t(i))) continue;
-      return alias({Alias::Kind::kInPlace, y, int32_t(i), -1}, flat(x), false);
+      const Alias over{Alias::Kind::kInPlace, y, int32_t(i), -1};
+      if (allowed_(over)) return alias(over, flat(x), false);
     }
   }
 
   const Graph& graph_;
   Plan& plan_;
+  const AllowAlias& allowed_;
   std::set<std::string> symbols_;
   std::vector<int32_t> step_of_, first_, parent_;
   std::vector<const Tactic*> tactics_;
@@ -213,6 +220,8 @@ class AliasPlanner {
 
 }  // namespace
 
-void add_aliases(const Graph& graph, Plan& plan) { AliasPlanner(graph, plan).run(); }
+void add_aliases(const Graph& graph, Plan& plan, const AllowAlias& allowed) {
+  AliasPlanner(graph, plan, allowed).run();
+}
 
 }  // namespace vitrify

@@ -14,6 +14,7 @@ class BodyPlanner {
     options_.timing = false;
     options_.progress = nullptr;
     options_.passes.after = nullptr;
+    options_.passes = with_knobs(options_.passes);
     options_.passes.trace = &report.decisions;
     options_.passes.computing_types = backends().front()->computing_types();
   }

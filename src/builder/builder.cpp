@@ -1,5 +1,6 @@
 #include "builder/builder.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -124,9 +125,19 @@ std::vector<std::string> needed_features(std::vector<Plan> plans,
 
 /// Decides on aliases, drops the choices of steps that vanish with them, and packs the weights of
 /// the steps that are left.
-void pack_weights(const Graph& graph, Plan& plan, std::vector<Choice>& choices,
-                  WeightStore& store) {
-  add_aliases(graph, plan);
+void pack_weights(const Graph& graph, Plan& plan, std::vector<Choice>& choices, WeightStore& store,
+                  const PipelineOptions& passes, Trace& trace) {
+  const auto has = [](const std::vector<std::string>& names, std::string_view name) {
+    return std::ranges::find(names, name) != names.end();
+  };
+  add_aliases(graph, plan, [&](const Alias& alias) {
+    if (has(passes.disabled_passes, kAddAliases)) return false;
+    Decision d = describe_alias(graph, alias);
+    if (!has(passes.disabled_rules, d.rule)) return true;
+    d.effect = kLeftOut;
+    trace.push_back(std::move(d));
+    return false;
+  });
   std::set<int32_t> steps;
   for (const Step& step : plan.steps) steps.insert(step.node);
   std::erase_if(choices, [&](const Choice& c) { return !steps.count(c.node); });
@@ -139,7 +150,7 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   const auto start = Clock::now();
   graph.states.insert(graph.states.end(), options.states.begin(), options.states.end());
   check_states(graph);
-  PipelineOptions passes = options.passes;
+  PipelineOptions passes = with_knobs(options.passes);
   passes.trace = &report.decisions;
   passes.computing_types = backends().front()->computing_types();
   size_t before = graph.nodes.size();
@@ -156,7 +167,7 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   std::vector<Profile> profiles = make_profiles(graph, options);
   report.profiles = profiles;
   graph = settle_regions(std::move(graph), profiles, options, report.decisions);
-  graph = split_refused(std::move(graph), report, options.passes);
+  graph = split_refused(std::move(graph), report, passes);
   std::vector<BodyPlan> bodies;
   graph = plan_bodies(graph, options, bodies, report);
   std::vector<Plan> plans;
@@ -175,16 +186,18 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   writer->begin_section("packed");
   WeightStore store(*writer);
   for (size_t i = 0; i < bodies.size(); ++i)
-    pack_weights(*bodies[i].graph, bodies[i].plan, report.body_choices[i], store);
+    pack_weights(*bodies[i].graph, bodies[i].plan, report.body_choices[i], store, passes,
+                 report.decisions);
   for (size_t i = 0; i < plans.size(); ++i) {
     tell(options, "packing weights", 0.8 + 0.1 * double(i) / double(plans.size()));
-    pack_weights(graph, plans[i], report.choices[i], store);
+    pack_weights(graph, plans[i], report.choices[i], store, passes, report.decisions);
   }
   writer->end_section();
   tell(options, "writing", 0.9);
   const std::vector<StoredConstant> constants = store_constants(graph, plans, *writer);
   explain_aliases(graph, plans, bodies, report.decisions);
   explain_left_out(graph, constants, report.decisions);
+  check_left_out(passes, report.decisions);
   BuildResult result;
   result.engine = writer->finish(graph, plans, bodies, constants, needed_features(plans, bodies));
   report.stages.emplace_back("write", milliseconds_since(mark));
@@ -208,10 +221,12 @@ BuildResult build_model(const std::string& path, const BuildOptions& options) {
   tell(options, "importing", 0);
   if (verbosity() >= 1) log_devices();
   std::vector<onnx::ImportedNode> imported;
+  const onnx::Model model = onnx::load_model(path);
+  check_shared_dims(model, options);
   onnx::ImportOptions given = import_options(options);
   std::vector<onnx::Contradiction> contradictions;
   given.imported = &imported, given.contradictions = &contradictions;
-  Graph graph = onnx::import_model(path, given);
+  Graph graph = onnx::import_model(model, path, given);
   log(1, cat("model '", path, "': ", graph.nodes.size(), " nodes, ", graph.inputs.size(),
              " inputs, ", graph.outputs.size(), " outputs"));
   BuildReport report;

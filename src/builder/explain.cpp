@@ -43,10 +43,12 @@ Origins sorted(Origins where) {
   return where;
 }
 
+}  // namespace
+
 Decision describe_alias(const Graph& graph, const Alias& alias) {
   const Node& node = graph.node(alias.value);
   const std::string label = node.op.label();
-  Decision d{"add_aliases", cat(label, "(x) -> view of x"), node.origins,
+  Decision d{std::string(kAddAliases), cat(label, "(x) -> view of x"), node.origins,
              graph.type(alias.value).str()};
   if (alias.kind == Alias::Kind::kInPlace)
     d.rule = cat(label, " -> written over its input ", alias.input);
@@ -57,6 +59,8 @@ Decision describe_alias(const Graph& graph, const Alias& alias) {
   d.where = sorted(std::move(d.where));
   return d;
 }
+
+namespace {
 
 /// The user's nodes that read each constant.
 std::map<const ConstantData*, Origins> constant_places(const Graph& graph) {

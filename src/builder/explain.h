@@ -14,6 +14,8 @@ namespace vitrify {
 void explain_import(const Graph& graph, const std::vector<onnx::ImportedNode>& nodes, Trace& trace);
 /// For each declared shape that contradicts what was inferred.
 void explain_contradictions(const std::vector<onnx::Contradiction>& found, Trace& trace);
+/// As `explain_aliases` tells of one.
+Decision describe_alias(const Graph& graph, const Alias& alias);
 /// For each value that has no memory of its own in some plan, of the graph or of a body.
 void explain_aliases(const Graph& graph, const std::vector<Plan>& plans,
                      const std::vector<BodyPlan>& bodies, Trace& trace);

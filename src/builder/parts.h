@@ -18,6 +18,8 @@ std::vector<Profile> make_profiles(const Graph& graph, const BuildOptions& optio
 /// What the profiles tell the importer: the shapes that a single one fixes, and for inputs of which
 /// the model tells no rank the extents that all fix.
 onnx::ImportOptions import_options(const BuildOptions& options);
+/// Throws a user error where a profile gives a dim that the model's inputs share two ranges.
+void check_shared_dims(const onnx::Model& model, const BuildOptions& options);
 /// The symbols' values at the profile's opt shapes.
 std::map<std::string, int64_t> opt_bindings(const Graph& graph, const Profile& profile);
 
@@ -48,8 +50,10 @@ Graph split_refused(Graph graph, BuildReport& report, const PipelineOptions& opt
 std::vector<Step> choose_tactics(const Graph& graph, const Profile& profile,
                                  const BuildOptions& options, std::vector<Choice>& choices);
 
-/// Decides which values share memory, and drops the steps that vanish with that.
-void add_aliases(const Graph& graph, Plan& plan);
+/// Decides which values share memory, and drops the steps that vanish with that. `allowed` may
+/// refuse an alias.
+using AllowAlias = std::function<bool(const Alias&)>;
+void add_aliases(const Graph& graph, Plan& plan, const AllowAlias& allowed);
 
 /// A tactic that supports a node, and one of its configs.
 using AbleTactic = std::pair<const Tactic*, Config>;

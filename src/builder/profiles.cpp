@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/error.h"
@@ -62,6 +64,34 @@ Profile make_profile(const Graph& graph, const std::vector<InputShapes>& given) 
   return profile;
 }
 
+/// Of a dim_param: who gave it which range first.
+struct SharedDim {
+  std::string input;
+  size_t axis;
+  std::array<int64_t, 3> range;  ///< min, opt, max
+};
+
+std::string str(const std::array<int64_t, 3>& range) {
+  const auto& [min, opt, max] = range;
+  return min == max ? cat(min) : cat(min, ":", opt, ":", max);
+}
+
+void check_shared_dims(const onnx::ValueInfo& input, const InputShapes& given,
+                       std::map<std::string_view, SharedDim>& known) {
+  if (!input.type.shape) return;
+  const auto& dims = *input.type.shape;
+  const size_t rank = std::min({dims.size(), given.min.size(), given.opt.size(), given.max.size()});
+  for (size_t a = 0; a < rank; ++a) {
+    if (dims[a].symbol.empty()) continue;
+    const SharedDim one{given.name, a, {given.min[a], given.opt[a], given.max[a]}};
+    const SharedDim& first = known.emplace(dims[a].symbol, one).first->second;
+    require(first.range == one.range, "the dim '", dims[a].symbol, "' is axis ", first.axis,
+            " of input '", first.input, "' and axis ", a, " of input '", given.name,
+            "', but they are given as ", str(first.range), " and ", str(one.range),
+            ": give both the same");
+  }
+}
+
 }  // namespace
 
 std::vector<Profile> make_profiles(const Graph& graph, const BuildOptions& options) {
@@ -69,6 +99,15 @@ std::vector<Profile> make_profiles(const Graph& graph, const BuildOptions& optio
   for (const auto& given : options.profiles) profiles.push_back(make_profile(graph, given));
   if (profiles.empty()) profiles.push_back(make_profile(graph, {}));
   return profiles;
+}
+
+void check_shared_dims(const onnx::Model& model, const BuildOptions& options) {
+  for (const auto& profile : options.profiles) {
+    std::map<std::string_view, SharedDim> known;
+    for (const InputShapes& given : profile)
+      for (const onnx::ValueInfo& input : model.graph.inputs)
+        if (input.name == given.name) check_shared_dims(input, given, known);
+  }
 }
 
 onnx::ImportOptions import_options(const BuildOptions& options) {

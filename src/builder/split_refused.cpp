@@ -1,4 +1,5 @@
 // Fused nodes that no fast tactic runs are taken apart again.
+#include <algorithm>
 #include <set>
 
 #include "backend/backend.h"
@@ -32,7 +33,9 @@ Graph split_refused(Graph graph, BuildReport& report, const PipelineOptions& opt
   const Graph split = split_nodes(graph, [&](const Node& n) { return refused.count(&n) > 0; });
   PassContext context{"fuse_pointwise", &report.decisions, options.disabled_rules,
                       options.fold_budget};
-  return options.enabled ? fuse_pointwise(split, context) : split;
+  const bool fuses = options.enabled && std::ranges::find(options.disabled_passes, context.pass) ==
+                                            options.disabled_passes.end();
+  return fuses ? fuse_pointwise(split, context) : split;
 }
 
 }  // namespace vitrify

@@ -177,10 +177,16 @@ Type input_type(Scope& scope, const ValueInfo& input, const Type* given) {
                 "input '", name, "': axis ", a, " is fixed at ", (*type.shape)[a].str(),
                 " by the model, it cannot be ", shape[a].str());
       type.shape = shape;
+      return type;
     }
   for (const auto& [name, dims] : scope.session->options.unranked_shapes)
     if (name == input.name && type.is_tensor() && !type.has_rank())
       type.shape = open_shape(dims, name, *scope.session);
+  if (!type.is_tensor() || !type.shape || !input.type.shape) return type;
+  for (size_t a = 0; a < type.shape->size(); ++a)
+    if (auto at = scope.session->fixed_dims.find((*input.type.shape)[a].symbol);
+        at != scope.session->fixed_dims.end())
+      (*type.shape)[a] = at->second;
   return type;
 }
 
@@ -259,6 +265,14 @@ void check_input(const Graph& graph, std::string_view name) {
   fail("there is no input '", name, "': the model has ", names);
 }
 
+/// Names of the input's dims that its given shape makes numbers: in other inputs, too.
+void fix_dims(const ValueInfo& input, const vitrify::Shape& shape, Session& session) {
+  if (!input.type.shape || input.type.shape->size() != shape.size()) return;
+  for (size_t a = 0; a < shape.size(); ++a)
+    if (const DimProto& d = (*input.type.shape)[a]; !d.symbol.empty() && shape[a].is_constant())
+      session.fixed_dims.emplace(d.symbol, shape[a]);
+}
+
 void prepare(const Model& model, Session& session) {
   check_versions(model, session);
   for (const Function& f : model.functions)
@@ -268,6 +282,9 @@ void prepare(const Model& model, Session& session) {
   for (const ValueInfo& input : model.graph.inputs) collect_dim_names(input.type, session);
   for (const auto& given : session.options.input_shapes) check_input(model.graph, given.first);
   for (const auto& given : session.options.unranked_shapes) check_input(model.graph, given.first);
+  for (const ValueInfo& input : model.graph.inputs)
+    for (const auto& [name, shape] : session.options.input_shapes)
+      if (name == input.name) fix_dims(input, shape, session);
 }
 
 void import_outputs(Scope& scope, const Graph& graph) {
@@ -325,7 +342,11 @@ vitrify::Graph import_model(const Model& model, const ImportOptions& options,
 }
 
 vitrify::Graph import_model(const std::string& path, const ImportOptions& options) {
-  Model model = load_model(path);
+  return import_model(load_model(path), path, options);
+}
+
+vitrify::Graph import_model(const Model& model, const std::string& path,
+                            const ImportOptions& options) {
   try {
     return import_model(model, options, nullptr);
   } catch (const Error& e) {

@@ -25,7 +25,8 @@ struct Contradiction {
 };
 
 struct ImportOptions {
-  /// Fixed or renamed input shapes: input name → shape ("x" → [1, 3, h, w]).
+  /// Fixed or renamed input shapes: input name → shape ("x" → [1, 3, h, w]). A dim_param that
+  /// becomes a number is one in the other inputs, too.
   std::vector<std::pair<std::string, Shape>> input_shapes;
   /// Shapes of inputs whose rank the model does not tell; extents below 0 are open. An input that
   /// is named here or in `input_shapes` stays one even when an initializer of its name holds a
@@ -46,6 +47,9 @@ struct ImportProblem {
 /// Reads, checks and imports. Throws vitrify::Error (kUser: not a valid model; kUnsupported: the
 /// message lists every problem).
 vitrify::Graph import_model(const std::string& path, const ImportOptions& options = {});
+/// The same of a model that is loaded; errors name the path.
+vitrify::Graph import_model(const Model& model, const std::string& path,
+                            const ImportOptions& options);
 /// The same, but collects problems instead of throwing where it can (for `inspect`).
 vitrify::Graph import_model(const Model& model, const ImportOptions& options,
                             std::vector<ImportProblem>* problems);

@@ -32,7 +32,8 @@ struct Session {
   std::vector<ErrorKind> kinds;  ///< of each problem
   std::map<FunctionKey, const Function*> functions;
   Opsets opsets;
-  std::unordered_set<std::string> dim_names;  ///< every dim_param of the model's inputs
+  std::unordered_set<std::string> dim_names;   ///< every dim_param of the model's inputs
+  std::map<std::string_view, Dim> fixed_dims;  ///< dim_params that the given shapes make numbers
   int64_t imported_nodes = 0;
 
   const Function* find_function(const Node& node) const;

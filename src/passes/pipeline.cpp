@@ -39,37 +39,80 @@ constexpr PassRow kPasses[] = {
 
 std::string list_passes() {
   std::string names;
-  for (const PassRow& row : kPasses) names += cat(names.empty() ? "" : ", ", row.name);
-  return names;
+  for (const PassRow& row : kPasses) names += cat(row.name, ", ");
+  return cat(names, kAddAliases);
 }
 
-/// With what the environment switches off. Throws a user error on names that nothing has.
+bool is_rule(const std::string& name) {
+  for (auto rules : {simplify_rules(), activation_rules(), norm_rules(), affine_rules(),
+                     sibling_rules(), attention_rules()})
+    for (const Rule& rule : rules)
+      if (is_named(rule, name)) return true;
+  return false;
+}
+
+bool has_name(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+}  // namespace
+
 PipelineOptions with_knobs(PipelineOptions options) {
   for (auto& name : knob_list(Knob::kDisablePasses)) options.disabled_passes.push_back(name);
   for (auto& name : knob_list(Knob::kDisableRules)) options.disabled_rules.push_back(name);
   for (const std::string& name : options.disabled_passes)
-    require(std::ranges::any_of(kPasses, [&](const PassRow& row) { return row.name == name; }),
-            "there is no pass '", name, "' to leave out: the passes are ", list_passes());
-  for (const std::string& name : options.disabled_rules) {
-    bool known = false;
-    for (auto rules : {simplify_rules(), activation_rules(), norm_rules(), affine_rules(),
-                       sibling_rules(), attention_rules()})
-      for (const Rule& rule : rules) known |= is_named(rule, name);
-    require(known, "there is no rule '", name,
-            "' to leave out: rules are named as `vitrify build --explain` names them");
-  }
+    require(is_pass(name), "there is no pass '", name, "' to leave out: the passes are ",
+            list_passes());
+  for (const std::string& name : options.disabled_rules)
+    require(is_rule(name) || name.find(" -> ") != std::string::npos, "there is no rule or pass '",
+            name,
+            "' to leave out: rules are named as `vitrify build --explain` names them, the passes "
+            "are ",
+            list_passes());
   return options;
 }
-}  // namespace
+
+void check_left_out(const PipelineOptions& options, const Trace& trace) {
+  if (!options.enabled) return;
+  for (const std::string& name : options.disabled_rules) {
+    if (is_rule(name)) continue;
+    const Decision* kept = nullptr;
+    bool left_out = false;
+    for (const Decision& d : trace) {
+      if (d.rule != name) continue;
+      d.effect == kLeftOut ? void(left_out = true) : void(kept = &d);
+    }
+    if (kept) fail("'", name, "' is a decision of '", kept->pass, "', which cannot be left out");
+    require(left_out, "there is no rule '", name,
+            "' to leave out, nor does a pass decide so in this model: rules are named as `vitrify "
+            "build --explain` names them");
+  }
+}
 
 std::span<const PassRow> pass_table() { return kPasses; }
 
+bool is_pass(std::string_view name) {
+  return name == kAddAliases ||
+         std::ranges::any_of(kPasses, [&](const PassRow& row) { return row.name == name; });
+}
+
 Graph run_pass(const PassRow& row, const Graph& graph, const PipelineOptions& options) {
-  const size_t first = options.trace ? options.trace->size() : 0;
-  Graph after = row.run(graph, {std::string(row.name), options.trace, options.disabled_rules,
-                                options.fold_budget, options.computing_types});
-  if (options.trace) explain_changes(graph, after, row.name, *options.trace, first);
-  return after;
+  Trace own;
+  Trace& trace = options.trace ? *options.trace : own;
+  const bool traces = options.trace || !options.disabled_rules.empty();
+  const size_t first = trace.size();
+  Graph after =
+      row.run(graph, {std::string(row.name), traces ? &trace : nullptr, options.disabled_rules,
+                      options.fold_budget, options.computing_types});
+  if (!traces) return after;
+  explain_changes(graph, after, row.name, trace, first);
+  const auto refused =
+      std::find_if(trace.begin() + ptrdiff_t(first), trace.end(),
+                   [&](const Decision& d) { return has_name(options.disabled_rules, d.rule); });
+  if (refused == trace.end()) return after;
+  const Decision left{refused->pass, refused->rule, refused->where, std::string(kLeftOut)};
+  trace.erase(trace.begin() + ptrdiff_t(first), trace.end());
+  trace.push_back(left);
+  return graph;
 }
 
 Graph run_pipeline(Graph graph, const PipelineOptions& given) {
@@ -77,8 +120,7 @@ Graph run_pipeline(Graph graph, const PipelineOptions& given) {
   if (options.after) options.after("imported", graph, 0);
   if (!options.enabled) return graph;
   for (const PassRow& row : kPasses) {
-    const auto& off = options.disabled_passes;
-    if (std::find(off.begin(), off.end(), row.name) != off.end()) continue;
+    if (has_name(options.disabled_passes, std::string(row.name))) continue;
     auto start = std::chrono::steady_clock::now();
     graph = run_pass(row, graph, options);
     std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;

@@ -17,9 +17,15 @@ struct PassRow {
   std::string_view about;  ///< one line for --help and docs
 };
 std::span<const PassRow> pass_table();
+/// Whether something of that name can be left out whole.
+bool is_pass(std::string_view name);
+/// What the builder does after the passes, and is switched off as they are.
+inline constexpr std::string_view kAddAliases = "add_aliases";
 
 struct PipelineOptions {
   bool enabled = true;  ///< false: the graph stays as imported
+  /// Rules by name or left-hand side. A name of another decision ("conv, relu -> conv{relu}")
+  /// leaves out what decides so: the pass, of aliases the alias.
   std::vector<std::string> disabled_passes, disabled_rules;
   int64_t fold_budget = int64_t{64} << 20;              ///< bytes
   std::vector<DType> computing_types{DType::kFloat32};  ///< as PassContext has them
@@ -27,6 +33,15 @@ struct PipelineOptions {
   /// Called after every pass ("imported" first): for `inspect --graph STAGE` and timing.
   std::function<void(std::string_view pass, const Graph&, double milliseconds)> after;
 };
+
+/// With what the environment switches off. Throws a user error on names that nothing has; whether
+/// some decision has a name with an arrow that is no rule's, only the decisions tell.
+PipelineOptions with_knobs(PipelineOptions options);
+/// Throws a user error when such a name is of no decision that was left out, or only of decisions
+/// that cannot be.
+void check_left_out(const PipelineOptions& options, const Trace& trace);
+/// The effect of a decision that was left out because its name is switched off.
+inline constexpr std::string_view kLeftOut = "left out";
 
 Graph run_pipeline(Graph graph, const PipelineOptions& options);
 /// Runs one pass, and adds to the trace what it changed without a decision of its own.

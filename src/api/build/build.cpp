@@ -24,11 +24,17 @@ Json describe_candidate(const Candidate& c) {
   return row;
 }
 
+/// Control flow only carries values between bodies, which have steps of their own.
+bool only_carries(const Choice& c) {
+  return c.op == If::kName || c.op == Loop::kName || c.op == Scan::kName;
+}
+
 Json describe_choice(const Choice& c) {
   Json candidates = Json::array();
   for (const Candidate& one : c.candidates) candidates.push_back(describe_candidate(one));
+  const std::string tactic = only_carries(c) ? "planned bodies" : c.tactic;
   Json row = {{"op", c.op},         {"type", c.type},         {"origin", c.origins},
-              {"inputs", c.inputs}, {"outputs", c.outputs},   {"tactic", c.tactic},
+              {"inputs", c.inputs}, {"outputs", c.outputs},   {"tactic", tactic},
               {"config", c.config}, {"measured", c.measured}, {"candidates", candidates}};
   if (!c.unchecked.empty()) row["unchecked"] = c.unchecked;
   return row;
@@ -40,11 +46,10 @@ Json describe_choices(const std::vector<Choice>& choices) {
   return rows;
 }
 
-/// Adds the steps that run on reference kernels; control flow only carries values between bodies,
-/// which have steps of their own.
+/// Adds the steps that run on reference kernels.
 void add_on_reference(const std::vector<Choice>& choices, Json& rows) {
   for (const Choice& c : choices)
-    if (c.tactic == kReference && c.op != If::kName && c.op != Loop::kName && c.op != Scan::kName)
+    if (c.tactic == kReference && !only_carries(c))
       rows.push_back({{"op", c.op}, {"type", c.type}, {"origin", c.origins}});
 }
 
@@ -118,7 +123,9 @@ void vitrify_build_options_set_passes(vitrify_build_options* options, int on) {
   if (options) options->options.passes.enabled = on != 0;
 }
 void vitrify_build_options_disable_pass(vitrify_build_options* options, const char* pass) {
-  if (options && pass) options->options.passes.disabled_passes.emplace_back(pass);
+  if (!options || !pass) return;
+  PipelineOptions& passes = options->options.passes;
+  (is_pass(pass) ? passes.disabled_passes : passes.disabled_rules).emplace_back(pass);
 }
 void vitrify_build_options_set_progress(vitrify_build_options* options,
                                         vitrify_progress_fn progress, void* user) {

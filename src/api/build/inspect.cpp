@@ -106,8 +106,9 @@ vitrify_status vitrify_inspect_model(const char* path, const vitrify_build_optio
     check_knobs();
     const onnx::Model model = onnx::load_model(path);
     std::vector<onnx::ImportProblem> problems;
-    const onnx::ImportOptions given = import_options(options ? options->options : BuildOptions());
-    const Graph graph = onnx::import_model(model, given, &problems);
+    const BuildOptions given = options ? options->options : BuildOptions();
+    check_shared_dims(model, given);
+    const Graph graph = onnx::import_model(model, import_options(given), &problems);
     *json = api::give_string(api::to_text(describe_model(model, graph, problems)));
   });
 }
@@ -125,7 +126,9 @@ vitrify_status vitrify_graph_after(const char* path, const vitrify_build_options
     passes.after = [&](std::string_view name, const Graph& g, double) {
       if (name == pass) found = print(g);
     };
-    run_pipeline(onnx::import_model(path, import_options(given)), passes);
+    const onnx::Model model = onnx::load_model(path);
+    check_shared_dims(model, given);
+    run_pipeline(onnx::import_model(model, path, import_options(given)), passes);
     require(found.has_value(), "there is no stage '", pass, "': choose from ", names);
     *text = api::give_string(*found);
   });
