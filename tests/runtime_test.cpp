@@ -136,8 +136,9 @@ TEST(Context, NamesTheNodeThatNeedsTooMuch) {
   ValueId v = product(product(product(x, 8, 16, "first"), 16, 64, "wide"), 64, 32, "narrow");
   b.output("y", product(v, 32, 1, "last"));
   // At its fullest, the arena holds what "narrow" reads and writes: 64 and 32 floats a row.
-  expect_no_room(b.finish(), {1000, 8}, 100000, "narrow",
-                 {"most is in use at 'narrow' (matmul): ", " bytes, of 2 values and its workspace"});
+  expect_no_room(
+      b.finish(), {1000, 8}, 100000, "narrow",
+      {"most is in use at 'narrow' (matmul): ", " bytes, of 2 values and its workspace"});
   GraphBuilder large = make_builder();
   x = large.input("x", Type::tensor(DType::kFloat32, shape({n})));
   large.output("y", large.add(Unary{UnaryKind::kNeg}, {x}, {"minus"}));
