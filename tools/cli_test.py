@@ -318,6 +318,9 @@ def knobs(b):
     b.refuses("nosuch", "build", "m.onnx", "-o", "e.engine", env={"VITRIFY_DISABLE_PASSES": "nosuch"})
     b.refuses("nosuch", "build", "m.onnx", "-o", "e.engine", env={"VITRIFY_DISABLE_RULES": "nosuch"})
     b.refuses("VITRIFY_MAX_ISA", "build", "m.onnx", "-o", "e.engine", env={"VITRIFY_MAX_ISA": "quantum"})
+    b.refuses("there is no tactic 'nosuch'", "build", "m.onnx", "-o", "e.engine",
+              env={"VITRIFY_DISABLE_TACTICS": "cpu.matmul;nosuch"})
+    b.good("build", "m.onnx", "-o", "slow.engine", env={"VITRIFY_DISABLE_TACTICS": "cpu.matmul"})
     b.good("build", "m.onnx", "-o", "fused.engine")
     b.good("build", "m.onnx", "-o", "apart.engine", env={"VITRIFY_DISABLE_PASSES": "fuse_epilogues;fuse_pointwise"})
     steps = [len(json.loads(b.good("inspect", f"{n}.engine", "--json").stdout)["steps"]) for n in ("fused", "apart")]

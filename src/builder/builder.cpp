@@ -146,8 +146,21 @@ void pack_weights(const Graph& graph, Plan& plan, std::vector<Choice>& choices, 
       step.packed = store.pack(graph, step.node, *find_tactic(step.tactic), step.config);
 }
 
+/// Throws a user error when a tactic that the environment switches off is none.
+void check_disabled_tactics() {
+  for (const std::string& name : knob_list(Knob::kDisableTactics))
+    require(std::ranges::any_of(backends(),
+                                [&](const Backend* backend) {
+                                  return std::ranges::any_of(
+                                      backend->tactics(),
+                                      [&](const Tactic& tactic) { return tactic.name == name; });
+                                }),
+            "VITRIFY_DISABLE_TACTICS: there is no tactic '", name, "': `vitrify ops` lists them");
+}
+
 BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport report) {
   const auto start = Clock::now();
+  check_disabled_tactics();
   graph.states.insert(graph.states.end(), options.states.begin(), options.states.end());
   check_states(graph);
   PipelineOptions passes = with_knobs(options.passes);
