@@ -70,15 +70,6 @@ inline Tensor ramp(const Type& type) {
   return t;
 }
 
-/// A value of its own: what a context gives out is overwritten or freed with it.
-inline Value copy(const Value& v) {
-  if (v.kind == Value::Kind::kTensor) return v.tensor.clone();
-  if (v.kind == Value::Kind::kNone) return v;
-  std::vector<Value> items;
-  for (const Value& item : *v.sequence) items.push_back(copy(item));
-  return Value::of_sequence(std::move(items));
-}
-
 /// `memory_limit`: as of ContextOptions.
 inline std::vector<Value> run_engine(const Graph& graph, const std::vector<Value>& inputs,
                                      bool passes, int64_t memory_limit = 0) {
@@ -89,7 +80,7 @@ inline std::vector<Value> run_engine(const Graph& graph, const std::vector<Value
   for (size_t i = 0; i < inputs.size(); ++i) context.set_input(i, inputs[i]).check();
   context.run().check();
   std::vector<Value> outputs;
-  for (size_t o = 0; o < graph.outputs.size(); ++o) outputs.push_back(copy(context.output(o)));
+  for (size_t o = 0; o < graph.outputs.size(); ++o) outputs.push_back(copy_of(context.output(o)));
   return outputs;
 }
 

@@ -100,6 +100,8 @@ Type to_type(const TypeProto& proto, std::string_view name, Session& session);
 /// The same symbols for the extents of `dims` that are below 0.
 Shape open_shape(const Dims& dims, std::string_view name, const Session& session);
 
+/// Collects the dim names of the model's inputs, and checks the inputs that the options name.
+void prepare_inputs(const Graph& graph, Session& session);
 /// Fills `scope` from a graph: inputs (typed by `types` where those say something, or bound to
 /// `bound`, if given), initializers, nodes. Problems of nodes are recorded in the session.
 void import_graph(NodeContext::Scope& scope, const Graph& graph, const std::vector<Type>& types,

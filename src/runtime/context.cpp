@@ -14,11 +14,6 @@ namespace vitrify {
 /// Bindings that a context keeps: more combinations of shapes than this are planned again.
 constexpr size_t kCachedBindings = 16;
 
-struct Context::Cached {
-  const LoadedPlan* plan;
-  Binding binding;
-};
-
 Context::Context(std::shared_ptr<const Engine> engine, ContextOptions options)
     : engine_(std::move(engine)), options_(options) {
   const Graph& graph = engine_->graph();
@@ -102,37 +97,6 @@ Status Context::set_input(size_t i, Value value) {
     plain_[i] = {};
     given_[i] = true;
   });
-}
-
-void Context::reset() {
-  for (const StatePair& s : engine_->graph().states)
-    if (int i = input_index(s.input); i >= 0) inputs_[size_t(i)] = {}, given_[size_t(i)] = false;
-}
-
-/// A state that nobody has set starts as zeros of the extents that the other inputs imply. An
-/// extent that no other input tells starts at 0: a cache that is empty.
-void Context::prepare_states() {
-  const Graph& graph = engine_->graph();
-  for (const StatePair& s : graph.states) {
-    const int i = input_index(s.input);
-    if (i < 0 || inputs_[size_t(i)].has_value()) continue;
-    const Type& type = graph.type(graph.inputs[size_t(i)].value);
-    Bindings known;
-    for (size_t j = 0; j < inputs_.size(); ++j)
-      bind_symbols(graph.type(graph.inputs[j].value), inputs_[j], graph.inputs[j].name, known);
-    require(type.has_rank(), "state '", s.input, "' has no known shape: set it");
-    Dims dims;
-    for (const Dim& d : *type.shape)
-      dims.push_back(d.eval([&](const std::string& symbol) -> int64_t {
-        const auto at = known.find(symbol);
-        return at == known.end() ? 0 : at->second;
-      }));
-    with_claim(
-        [&] {
-          return Claim{cat("state '", s.input, "'"), "it starts as zeros"};
-        },
-        [&] { inputs_[size_t(i)] = Tensor(type.dtype, dims); });
-  }
 }
 
 void Context::check_inputs() {
@@ -260,59 +224,6 @@ void Context::activate() {
     active_ = nullptr;
     throw;
   }
-}
-
-/// Buffers for outputs that are plain tensors, and the values that the caller gets to see.
-void Context::refresh_outputs() {
-  const Graph& graph = engine_->graph();
-  const Layout& layout = active_plan_->layout;
-  for (size_t o = 0; o < graph.outputs.size(); ++o) {
-    const int32_t v = layout.flat(graph.outputs[o].value);
-    if (!active_->values[size_t(v)].known || layout.storage[size_t(v)] == Storage::kDynamic)
-      continue;
-    const DType dtype = graph.type(graph.outputs[o].value).dtype;
-    const int64_t bytes = byte_size(dtype, element_count(active_->values[size_t(v)].dims));
-    if (output_memory_[o] && bytes <= output_capacity_[o]) continue;
-    output_capacity_[o] = 0;
-    ++generation_;
-    output_memory_[o].reset();
-    with_claim([&] { return claim_of_output(graph, o); },
-               [&] { output_memory_[o] = allocate(bytes); });
-    output_capacity_[o] = bytes;
-  }
-  // Of all shapes: going back to one that is known must not allocate.
-  for (auto& cached : cache_) point_values(*cached->plan, cached->binding);
-}
-
-/// Makes the binding's outputs, and what branches read, views of the current memory.
-void Context::point_values(const LoadedPlan& plan, Binding& binding) const {
-  const Graph& graph = engine_->graph();
-  if (binding.outputs_generation == generation_) return;
-  binding.outputs.assign(graph.outputs.size(), {});
-  for (size_t o = 0; o < graph.outputs.size(); ++o) {
-    const auto v = size_t(plan.layout.flat(graph.outputs[o].value));
-    const DType dtype = graph.type(graph.outputs[o].value).dtype;
-    if (binding.values[v].known && plan.layout.storage[v] != Storage::kDynamic &&
-        dtype != DType::kString)
-      binding.outputs[o] = Tensor::view(dtype, binding.values[v].dims, output_memory_[o].get());
-  }
-  lend_operands(plan, binding);
-  binding.outputs_generation = generation_;
-}
-
-/// Lets go of what the last run has made: its memory is for this one.
-void Context::forget_results() {
-  has_run_ = false;
-  for (Value& v : dynamic_)
-    if (v.has_value()) v = {};
-  for (auto& cached : cache_)
-    for (Value& v : cached->binding.outputs)
-      if (v.kind == Value::Kind::kSequence || v.tensor.owner()) v = {};
-}
-
-const Value& Context::output(size_t i) const {
-  static const Value none;
-  return has_run_ && active_ && i < active_->outputs.size() ? active_->outputs[i] : none;
 }
 
 }  // namespace vitrify

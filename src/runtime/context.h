@@ -78,7 +78,10 @@ class Context {
   const LoadedPlan* plan() const { return active_plan_; }
 
  private:
-  struct Cached;
+  struct Cached {
+    const LoadedPlan* plan;
+    Binding binding;
+  };
   void check_inputs();
   void prepare_states();
   const LoadedPlan& choose_plan() const;
@@ -139,5 +142,8 @@ class Context {
   bool has_run_ = false;
   std::map<const Graph*, std::unique_ptr<Context>> bodies_;  ///< made when they first run
 };
+
+/// A value of its own: what a context gives out is overwritten by its next run.
+Value copy_of(const Value& value);
 
 }  // namespace vitrify

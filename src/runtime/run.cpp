@@ -16,24 +16,6 @@ std::string label(const Node& node) {
   return node.origins.empty() ? node.op.label() : node.origins.front();
 }
 
-/// Copies a strided tensor of whole-byte elements into a dense one.
-void copy_to_dense(std::byte* to, const std::byte* from, const BoundValue& value, size_t element) {
-  const Dims &dims = value.dims, &strides = value.strides;
-  const size_t rank = dims.size();
-  int64_t count = element_count(dims);
-  if (count == 0) return;
-  const int64_t row = rank ? dims[rank - 1] : 1;
-  for (int64_t r = 0; r < count / row; ++r) {
-    int64_t rest = r, offset = 0;
-    for (size_t a = rank - (rank > 0); a-- > 0;) {
-      offset += rest % dims[a] * strides[a];
-      rest /= dims[a];
-    }
-    std::memcpy(to + size_t(r * row) * element, from + size_t(offset) * element,
-                size_t(row) * element);
-  }
-}
-
 }  // namespace
 
 /// Copies the bool inputs that hold bytes other than 0 and 1.
@@ -193,17 +175,6 @@ void Context::run_tactic_step(size_t s) {
   if (error) throw Error(ErrorKind::kUser, error, label(node));
 }
 
-namespace {
-/// A value of its own: what a context gives out is overwritten by its next run.
-Value copy_of(const Value& value) {
-  if (value.kind == Value::Kind::kTensor) return value.tensor.clone();
-  if (!value.sequence) return value;
-  std::vector<Value> items;
-  for (const Value& item : *value.sequence) items.push_back(copy_of(item));
-  return Value::of_sequence(std::move(items));
-}
-}  // namespace
-
 std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> inputs) {
   const std::shared_ptr<const Engine> engine = engine_->body(body);
   if (!engine) return interpret_body(body, std::move(inputs));
@@ -259,74 +230,6 @@ void Context::take_dynamic(size_t s, std::span<Value> results) {
                     str(active_->values[size_t(v)].dims));
     if (result.tensor.raw() != home && result.tensor.bytes())
       std::memcpy(home, result.tensor.raw(), result.tensor.bytes());
-  }
-}
-
-/// True when extents of an output have only now become known (facts of data-dependent extents).
-bool Context::outputs_are_stale() const {
-  const Graph& graph = engine_->graph();
-  const Layout& layout = active_plan_->layout;
-  for (size_t o = 0; o < graph.outputs.size(); ++o) {
-    const auto v = size_t(layout.flat(graph.outputs[o].value));
-    if (layout.storage[v] == Storage::kFact &&
-        active_->outputs[o].tensor.dims() != active_->values[v].dims)
-      return true;
-  }
-  return active_->outputs_generation != generation_;
-}
-
-/// Fills the outputs that no step has written in place.
-void Context::finish_outputs() {
-  const Graph& graph = engine_->graph();
-  const Layout& layout = active_plan_->layout;
-  if (outputs_are_stale()) active_->outputs_generation = 0, refresh_outputs();
-  for (size_t o = 0; o < graph.outputs.size(); ++o) {
-    if (layout.output_root[o] >= 0) continue;
-    const int32_t v = layout.flat(graph.outputs[o].value);
-    const Type& type = graph.type(graph.outputs[o].value);
-    Value& out = active_->outputs[o];
-    if (layout.storage[size_t(v)] == Storage::kDynamic || !type.is_tensor() ||
-        type.dtype == DType::kString || !active_->values[size_t(v)].known) {
-      out = value_of(v);
-    } else if (is_sub_byte(type.dtype)) {
-      if (out.tensor.bytes()) std::memcpy(out.tensor.raw(), pointer(v), out.tensor.bytes());
-    } else {
-      copy_to_dense(out.tensor.raw(), pointer(v), active_->values[size_t(v)],
-                    size_t(bit_width(type.dtype)) / 8);
-    }
-  }
-}
-
-/// All states or, when memory does not suffice, none.
-void Context::keep_states() {
-  const Graph& graph = engine_->graph();
-  auto pair = [&](const StatePair& s) {
-    return std::pair{size_t(input_index(s.input)), size_t(output_index(s.output))};
-  };
-  auto fits = [&](size_t i, const Value& from) {  // the context's own buffer can take it
-    const Value& to = inputs_[i];
-    return !given_[i] && to.kind == Value::Kind::kTensor && from.kind == Value::Kind::kTensor &&
-           to.tensor.dims() == from.tensor.dims() && from.tensor.dtype() != DType::kString;
-  };
-  std::vector<std::pair<size_t, Value>> fresh;
-  for (const StatePair& s : graph.states) {
-    const auto [i, o] = pair(s);
-    if (fits(i, active_->outputs[o])) continue;
-    try {
-      fresh.emplace_back(i, copy_of(active_->outputs[o]));
-    } catch (const Error& e) {
-      throw Error(e.kind(), e.message(), cat("state '", s.input, "'"));
-    }
-  }
-  for (const StatePair& s : graph.states) {
-    const auto [i, o] = pair(s);
-    const Value& from = active_->outputs[o];
-    if (fits(i, from) && from.tensor.bytes())
-      std::memcpy(inputs_[i].tensor.raw(), from.tensor.raw(), from.tensor.bytes());
-  }
-  for (auto& [i, value] : fresh) {
-    inputs_[i] = std::move(value);
-    given_[i] = false;
   }
 }
 

@@ -8,12 +8,10 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <numeric>
 
-#include "backend/cpu/conv_bound.h"
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/slots.h"
-#include "backend/cpu/pool_bound.h"
+#include "backend/cpu/region_bound.h"
 #include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -22,7 +20,6 @@ namespace vitrify::cpu {
 
 namespace {
 
-constexpr int64_t kBufferFloats = 64 * 1024;  // with the panels of the weights in L2
 constexpr int64_t kManyTasks = 16, kFewTasks = 4;
 constexpr std::string_view kTasksWord = " tasks=";
 
@@ -194,76 +191,6 @@ class Symbols {
   std::map<std::string, int64_t> known_;
 };
 
-struct Bound {
-  TacticState conv, pool;
-  int64_t batch = 0, tasks = 0;
-  int64_t tile = 1;             ///< rows of the convolution start at multiples of this
-  int64_t unit = 1, units = 0;  ///< pooled rows of an image, by which it is cut into tasks
-  int64_t row = 0;              ///< floats of a row of the convolution
-  int64_t band = 1;             ///< pooled rows that a full buffer serves
-  int64_t capacity = 0;         ///< rows of the buffer
-  int64_t slot = 0;             ///< floats a thread
-  int64_t conv_inputs = 0;
-  int max_threads = 1;
-  const ConvBound& conv_bound() const { return *static_cast<const ConvBound*>(conv.get()); }
-  const PoolBound& pool_bound() const { return *static_cast<const PoolBound*>(pool.get()); }
-};
-
-int64_t tile_rows(ConvAlgorithm a) {
-  return a == ConvAlgorithm::kWinograd4 ? 4 : a == ConvAlgorithm::kWinograd2 ? 2 : 1;
-}
-
-/// Rows of the convolution [begin, end).
-struct Rows {
-  int64_t begin = 0, end = 0;
-};
-
-/// Those that pooled rows [first, last] read.
-Rows rows_for(const WindowGeometry& g, int64_t first, int64_t last) {
-  Rows r;
-  r.begin = std::clamp<int64_t>(first * g.strides[0] - g.pads_begin[0], 0, g.in[0]);
-  r.end = std::clamp<int64_t>(
-      last * g.strides[0] - g.pads_begin[0] + (g.kernel[0] - 1) * g.dilations[0] + 1, r.begin,
-      g.in[0]);
-  return r;
-}
-
-/// Rows that `band` pooled rows need in the buffer, whole tiles at both ends.
-int64_t rows_of_band(const Bound& b, const WindowGeometry& g, int64_t band) {
-  const int64_t reach =
-      checked_add(checked_mul(band - 1, g.strides[0]), (g.kernel[0] - 1) * g.dilations[0] + 1);
-  return std::min(reach, g.in[0]) + 2 * (b.tile - 1);
-}
-
-/// Grows with the sizes, so that the workspace does.
-int64_t buffer_bound(const Bound& b, const WindowGeometry& g) {
-  const int64_t all = checked_mul(rows_of_band(b, g, g.out[0]), b.row);
-  return std::min(all, std::max(kBufferFloats, checked_mul(rows_of_band(b, g, 1), b.row)));
-}
-
-void plan_bands(Bound& b, int64_t tasks) {
-  const ConvArgs& conv = b.conv_bound().args;
-  const WindowGeometry& g = b.pool_bound().g;
-  if (b.batch == 0 || g.out_count == 0) return;
-  b.tile = tile_rows(conv.algorithm);
-  b.row = checked_mul(conv.out[2], conv.spec.out_channels);
-  // Where windows do not overlap, tasks that begin with a tile compute no row twice.
-  b.unit = b.tile / std::gcd(b.tile, g.strides[0]);
-  b.units = (g.out[0] + b.unit - 1) / b.unit;
-  b.tasks = std::min(b.units, std::max<int64_t>(1, (tasks + b.batch - 1) / b.batch));
-  const int64_t longest = std::min(g.out[0], (b.units + b.tasks - 1) / b.tasks * b.unit);
-  if (b.row == 0) b.band = longest;
-  for (int64_t more = b.band; more <= longest; ++more) {
-    if (checked_mul(rows_of_band(b, g, more), b.row) > kBufferFloats) break;
-    b.band = more;
-  }
-  b.capacity = rows_of_band(b, g, b.band);
-  ConvArgs whole = conv;
-  whole.batch = 1, whole.max_threads = 1, whole.is_part = true;
-  b.slot = checked_add((buffer_bound(b, g) + 15) / 16 * 16, conv_workspace_floats(whole));
-  b.slot = (b.slot + 15) / 16 * 16;
-}
-
 TacticState bind(const TacticState& loaded, const BoundNode& n) {
   const auto& state = *static_cast<const State*>(loaded.get());
   const Parts p = matched(n.op);
@@ -273,7 +200,7 @@ TacticState bind(const TacticState& loaded, const BoundNode& n) {
   const auto dim = [&](const Dim& d) { return symbols.eval(d); };
   const std::vector<Type> in_types = conv_types(p), pool_in_types = pool_types(p);
   const Extents middle = symbols.dense(p.conv->types[0]);
-  auto bound = std::make_shared<Bound>();
+  auto bound = std::make_shared<RegionBound>();
   bound->conv_inputs = int64_t(p.conv_inputs);
   bound->conv = conv_row().bind(state.conv, {p.conv->op,
                                              in_types,
@@ -295,7 +222,7 @@ TacticState bind(const TacticState& loaded, const BoundNode& n) {
 }
 
 int64_t workspace(const TacticState& state) {
-  const auto& b = bound_as<Bound>(state);
+  const auto& b = bound_as<RegionBound>(state);
   return checked_mul(checked_mul(b.slot, kernel_threads(b.max_threads)), 4);
 }
 
@@ -312,7 +239,7 @@ struct ShiftedTile {
 };
 
 /// Rows [rows.begin, rows.end) of the convolution of image `n` to `y`.
-void conv_rows(const Bound& b, const RunCall& call, int64_t n, Rows rows, float* y,
+void conv_rows(const RegionBound& b, const RunCall& call, int64_t n, Rows rows, float* y,
                float* workspace) {
   const ConvBound& bound = b.conv_bound();
   ConvArgs a = bound.args;
@@ -335,7 +262,7 @@ void conv_rows(const Bound& b, const RunCall& call, int64_t n, Rows rows, float*
 }
 
 /// Pooled rows [first, end) of image `n`.
-void run_stretch(const Bound& b, const RunCall& call, EpilogueRun* epilogue, int64_t n,
+void run_stretch(const RegionBound& b, const RunCall& call, EpilogueRun* epilogue, int64_t n,
                  int64_t first, int64_t end, float* buffer, float* workspace) {
   const PoolBound& pool = b.pool_bound();
   const int64_t height = pool.g.in[0];
@@ -362,7 +289,7 @@ void run_stretch(const Bound& b, const RunCall& call, EpilogueRun* epilogue, int
 }
 
 void run(const TacticState& state, const RunCall& call) {
-  const auto& b = bound_as<Bound>(state);
+  const auto& b = bound_as<RegionBound>(state);
   if (b.tasks == 0 || b.pool_bound().channels == 0) return;
   auto* memory = reinterpret_cast<float*>(call.workspace);
   const PoolBound& pool = b.pool_bound();

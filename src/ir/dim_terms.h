@@ -1,0 +1,19 @@
+// What a Dim is made of, for the files that implement it.
+#pragma once
+
+#include "ir/dim.h"
+
+namespace vitrify {
+
+struct Dim::AtomNode {
+  AtomKind kind;
+  std::string name;
+  Dim a, b;
+};
+
+struct Dim::Term {
+  std::vector<Atom> factors;  // sorted
+  int64_t coefficient;
+};
+
+}  // namespace vitrify
