@@ -159,6 +159,25 @@ TEST(Choose, TakesTheTablesOrderWhenOnlyARunTellsTheShapes) {
   EXPECT_NE(choice.unchecked.find("'n' is not known"), std::string::npos) << choice.unchecked;
 }
 
+TEST(Choose, TimesNothingWhereTheShapesDoNotFit) {
+  GraphBuilder b = make_builder();
+  auto named = [](const char* rows, const char* columns) {
+    return floats({Dim::symbol(rows), Dim::symbol(columns)});
+  };
+  const ValueId x = b.input("x", named("r", "c")), y = b.input("y", named("s", "d"));
+  const OneNode s = finish(b, b.add(Concat{1}, {x, y}));
+  std::vector<AbleTactic> able;
+  for (const Tactic* tactic : tactics_for(Concat::kName))
+    able.emplace_back(
+        tactic, tactic->configs ? tactic->configs(NodeInfo(s.graph, s.node).view()).front() : "");
+  ASSERT_FALSE(able.empty());
+  Choice choice;
+  choose_among(s.graph, s.node, {{"r", 2}, {"c", 300}, {"s", 400}, {"d", 300}}, 1, true, able,
+               choice);
+  EXPECT_NE(choice.unchecked.find("2 and 400"), std::string::npos) << choice.unchecked;
+  EXPECT_EQ(choice.tactic, able.front().first->name);
+}
+
 /// What is picked without timing from all that run the node, however they are ordered.
 std::string predicted(const OneNode& s) {
   NodeInfo info(s.graph, s.node);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "builder/parts.h"
+#include "ops/guards.h"
 #include "ops/table.h"
 
 namespace vitrify {
@@ -115,6 +116,7 @@ std::string Bench::obstacle(const Graph& graph, int32_t node,
       if (!graph.fact(v)) continue;
       for (const Dim& d : *graph.fact(v)) eval(d, bindings);
     }
+    check_guards(graph, node, bindings);  // kernels rely on them
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kUser) throw;
     return e.message();
