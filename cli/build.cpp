@@ -92,8 +92,8 @@ Command build_command() {
           {{"model", &model, "the ONNX file", true},
            {"-o,--output", &output, "the engine file", true},
            {"--profile", &profiles,
-            "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640; once for every input, again "
-            "for the next profile"},
+            "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640, or NAME=SHAPE; once for every "
+            "input, again for the next profile"},
            {"--state", &states,
             "IN=OUT: after a run, output OUT is the next run's input IN; once for every pair"},
            {"--threads", &threads, "threads to time tactics with"},

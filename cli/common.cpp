@@ -149,7 +149,9 @@ void set_inputs(Context& context, const Engine& engine, const std::vector<std::s
                 const std::vector<std::string>& shape_flags) {
   std::map<std::string, std::string> files;
   std::map<std::string, Dims> shapes;
-  for (const auto& flag : file_flags) files.insert(parse_assignment("--input", flag));
+  for (const auto& flag : file_flags)
+    if (const auto given = parse_assignment("--input", flag); !files.insert(given).second)
+      throw UsageError("--input " + given.first + " is given twice");
   for (const auto& flag : shape_flags) {
     const auto [name, text] = parse_assignment("--shape", flag);
     shapes[name] = parse_shape(text);
@@ -172,6 +174,9 @@ void set_inputs(Context& context, const Engine& engine, const std::vector<std::s
     if (kind != VITRIFY_TENSOR)
       throw UsageError("input '" + name + "' has type " + engine.input_type(i) +
                        ", which the command line cannot give: use the API");
+    if (!files.empty() && file == files.end() && !shapes.count(name))
+      throw UsageError("input '" + name + "' is not given: --input " + name + "=FILE.npy, or " +
+                       "--shape " + name + "=… for random values");
     context.set_input(name, file != files.end()
                                 ? read_value(file->second, dtype)
                                 : random_value(dtype, input_shape(engine, i, shapes), i + 1));

@@ -49,8 +49,9 @@ void write_value(const std::string& path, const ValueView& value);
 /// Random data of a shape: floats in [0, 1) (half precision: in [0.5, 1)), integers in [0, 2),
 /// every run the same.
 Value random_value(vitrify_dtype dtype, const Dims& dims, uint64_t seed);
-/// Sets every input: from NAME=FILE.npy, or at random in the shape of NAME=1x3x8x8. Shapes that
-/// the model fixes need not be given. States are left as they start unless given.
+/// Sets every input: from NAME=FILE.npy, or at random in the shape of NAME=1x3x8x8. Where there are
+/// no files, shapes that the model fixes need not be given. States are left as they start unless
+/// given.
 void set_inputs(Context& context, const Engine& engine, const std::vector<std::string>& files,
                 const std::vector<std::string>& shapes);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <iostream>
 #include <span>
 
 #include "commands.h"
@@ -107,6 +108,9 @@ int main(int count, char** all_words) {
     app.parse(count, all_words);
     for (const Command& command : commands())
       if (app.got_subcommand(command.name)) command.run();
+    std::cout.flush();
+    if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout))
+      throw UsageError("standard output cannot be written to");
     return 0;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e, std::cout, std::cerr);

@@ -201,6 +201,25 @@ TEST_P(EpilogueTest, LargeReductions) {
     }
 }
 
+/// Rows and columns, with NaN in first place, in others and everywhere, and with equals.
+TEST_P(EpilogueTest, ArgReductionsPassOverNaN) {
+  Tensor x = random_tensor(random_, DType::kFloat32, {7, 37});
+  for (int64_t at : {0, 40, 77, 90, 111, 120, 148, 149, 150, 222})
+    x.data<float>()[at] = std::numeric_limits<float>::quiet_NaN();
+  for (int64_t i = 5 * 37; i < 6 * 37; ++i) x.data<float>()[i] = float(i % 3);
+  for (int64_t i = 6 * 37; i < 7 * 37; ++i)
+    x.data<float>()[i] = std::numeric_limits<float>::quiet_NaN();
+  for (int64_t axis : {0, 1})
+    for (int way = 0; way < 4; ++way) {
+      SCOPED_TRACE(cat("axis ", axis, ", way ", way));
+      TacticCase t(ArgReduce{way % 2 == 0, axis, false, way / 2 == 0}, {x}, 1, 1);
+      for (const Tactic& row : cpu::tactics())
+        if (row.op == ArgReduce::kName) {
+          EXPECT_TRUE(check_tactic(row, t, 0));
+        }
+    }
+}
+
 /// Random shapes that broadcast, of every rank.
 TEST_P(EpilogueTest, BroadcastsOfRandomShapes) {
   for (int round = 0; round < 150; ++round) {

@@ -557,6 +557,24 @@ def dims_that_inputs_share_are_given_once(b):
 
 
 @test
+def inputs_are_all_given_or_none(b):
+    b.save("sum.onnx", [h.make_node("Add", ["a", "b"], ["y"])],
+           [value("a", T.FLOAT, [4]), value("b", T.FLOAT, [4])], [value("y", T.FLOAT, [4])])
+    np.save(b.at("a.npy"), np.ones(4, np.float32))
+    b.good("run", "sum.onnx")
+    b.refuses("input 'b' is not given: --input b=FILE.npy, or --shape b=", "run", "sum.onnx", "--input", "a=a.npy")
+    b.good("run", "sum.onnx", "--input", "a=a.npy", "--shape", "b=4")
+    b.refuses("--input a is given twice", "run", "sum.onnx", "--input", "a=a.npy", "--input", "a=a.npy")
+
+
+@test
+def output_that_cannot_be_written_is_an_error(b):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([str(b.binary), "ops", "--json"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "standard output" in done.stderr, done
+
+
+@test
 def bad_indices_are_named(b):
     x, i = value("x", T.FLOAT, [3, 4]), value("i", T.INT64, [1, 2])
     np.save(b.at("x.npy"), np.zeros((3, 4), np.float32))

@@ -248,7 +248,10 @@ void enter_scan(const InferContext& c, int at, const Ints& axes, size_t k, const
   if (!shape) return;
   Shape element = *shape;
   int64_t axis = axis_of(axes, k, int64_t(shape->size()));
-  if (!length || (*shape)[size_t(axis)].is_constant()) length = (*shape)[size_t(axis)];
+  const Dim& own = (*shape)[size_t(axis)];
+  require(!length || !length->is_constant() || !own.is_constant() || *length == own,
+          "scan inputs have the lengths ", length ? length->str() : "", " and ", own.str());
+  if (!length || own.is_constant()) length = own;
   element.erase(element.begin() + axis);
   symbols.learn(inner, Type::tensor(inner.dtype, element));
 }

@@ -234,7 +234,9 @@ void Context::run_loop(size_t s) {
     check_cancelled();  // a body may be empty, and the loop endless
     set_int(active_->steps[s].lent[0].tensor, 0, i);
     run_entered(body);
-    goes_on = *body.output(0).tensor.raw() != std::byte{0};
+    const Tensor& condition = body.output(0).tensor;
+    if (condition.size() != 1) fail(kCondition, ", not of shape ", str(condition.dims()));
+    goes_on = *condition.raw() != std::byte{0};
     take_iteration(s, body, i);
   }
   for (size_t o = carried_by(node.op).count; o < node.types.size(); ++o) {

@@ -216,12 +216,17 @@ void exp_sum_columns_of(const float* x, int64_t rows, int64_t stride, int64_t co
       });
 }
 
+/// Rows with NaN are rare.
+int64_t arg_scan(bool max, bool last, const float* row, int64_t n) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < n; ++i)
+    if ((max ? row[i] > row[best] : row[i] < row[best]) || (last && row[i] == row[best])) best = i;
+  return best;
+}
+
 int64_t arg_row_of(bool max, bool last, const float* row, int64_t n) {
   const float best = float(fold_row_of(max ? Fold::kMax : Fold::kMin, row, n));
-  if (best != best) {
-    for (int64_t i = 0; i < n; ++i)
-      if (row[i] != row[i]) return i;
-  }
+  if (best != best) return arg_scan(max, last, row, n);
   if (last) {
     for (int64_t i = n; i-- > 0;)
       if (row[i] == best) return i;

@@ -30,8 +30,8 @@ double exp_sum_row(Isa isa, const float* row, int64_t n, float shift);
 void exp_sum_columns(Isa isa, const float* x, int64_t rows, int64_t stride, int64_t columns,
                      const float* shift, float* out);
 
-/// The index of the largest (smallest) of row[0 .. n), n > 0: the first NaN, else the first or last
-/// of equals.
+/// The index of the largest (smallest) of row[0 .. n), n > 0: the first or last of equals. NaN is
+/// passed over; one in first place stays.
 int64_t arg_row(Isa isa, bool max, bool last, const float* row, int64_t n);
 
 }  // namespace vitrify::cpu
