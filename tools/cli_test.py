@@ -552,6 +552,13 @@ def dims_that_inputs_share_are_given_once(b):
         b.refuses(shared + "4 and 1:1:8", *command, "--profile", "a=4x4", "--profile", "b=1x4:1x4:8x4")
     assert not b.at("no.engine").exists()
     b.good("run", "sum.onnx", "--shape", "a=2x4", "--input", "b=two.npy")
+    for unknown in ("?", "None"):  # written for each unknown extent: not one dim
+        b.save("open.onnx", [h.make_node("Relu", ["x"], ["y"]), h.make_node("Relu", ["z"], ["u"])],
+               [value("x", T.FLOAT, [unknown, 3, unknown]), value("z", T.FLOAT, [unknown])],
+               [value("y", T.FLOAT, [unknown, 3, unknown]), value("u", T.FLOAT, [unknown])])
+        b.good("run", "open.onnx", "--shape", "x=1x3x48", "--shape", "z=7")
+        b.good("build", "open.onnx", "-o", "open.engine", "--profile", "x=1x3x8:1x3x48:2x3x99", "--profile", "z=1:7:9")
+        b.good("run", "open.engine", "--shape", "x=2x3x50", "--shape", "z=8")
     b.good("build", "sum.onnx", "-o", "sum.engine", "--profile", "a=1x4:1x4:4x4", "--profile", "b=1x4:1x4:4x4",
            "--profile", "a=8x4", "--profile", "b=8x4")
 

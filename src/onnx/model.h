@@ -39,7 +39,7 @@ struct SparseTensorProto {
 
 struct DimProto {
   std::optional<int64_t> value;
-  std::string_view symbol;  ///< dim_param, or empty
+  std::string_view symbol;  ///< dim_param; empty when there is none, or it only says "unknown"
 };
 
 /// TypeProto: kNone when the file says nothing.

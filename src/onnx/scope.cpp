@@ -149,10 +149,8 @@ Shape to_shape(const std::vector<DimProto>& dims, std::string_view name, const S
     if (d.value && *d.value >= 0)
       shape.push_back(*d.value);
     else
-      // "?" names nothing: exporters write it for each unknown extent. Inference makes up "?7" …
-      shape.push_back(Dim::symbol(d.symbol.empty() || d.symbol[0] == '?'
-                                      ? axis_symbol(name, axis, session)
-                                      : std::string(d.symbol)));
+      shape.push_back(
+          Dim::symbol(d.symbol.empty() ? axis_symbol(name, axis, session) : std::string(d.symbol)));
   }
   return shape;
 }

@@ -119,6 +119,11 @@ SparseTensorProto read_sparse_tensor(Reader r) {
 
 namespace {
 
+/// Exporters write these for each unknown extent. Inference makes up "?7" …
+bool names_nothing(std::string_view symbol) {
+  return symbol.starts_with('?') || symbol == "None" || symbol == "-1" || symbol == "*";
+}
+
 std::vector<DimProto> read_shape(Reader r) {
   std::vector<DimProto> dims;
   while (r.next()) {
@@ -136,6 +141,7 @@ std::vector<DimProto> read_shape(Reader r) {
       else
         d.skip();
     }
+    if (names_nothing(dim.symbol)) dim.symbol = {};
   }
   return dims;
 }
