@@ -35,9 +35,11 @@ set_target_properties(vitrify_cli PROPERTIES OUTPUT_NAME vitrify INSTALL_RPATH "
 
 include(${PROJECT_SOURCE_DIR}/cmake/install.cmake)
 
-# Everything as one archive-like interface for tests and tools of the repository itself.
+# Everything below the API as one archive-like interface for tests and tools of the repository itself.
 add_library(vitrify_all INTERFACE)
-foreach(layer ${runtime_layers} ${builder_layers})
+set(inner_layers ${runtime_layers} ${builder_layers})
+list(REMOVE_ITEM inner_layers api api_build)
+foreach(layer ${inner_layers})
   if(TARGET vitrify_${layer})
     target_sources(vitrify_all INTERFACE $<TARGET_OBJECTS:vitrify_${layer}>)
   endif()
