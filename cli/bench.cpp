@@ -52,7 +52,7 @@ void print_layers(const Json& layers) {
   for (const Json& l : layers)
     std::fprintf(stderr, "%10.4f %10.1f %8.1f  %-28s %s\n", number(l["ms"]), number(l["gflops"]),
                  number(l["gbytes_per_s"]), l["tactic"].get<std::string>().c_str(),
-                 l["name"].get<std::string>().c_str());
+                 visible_name(l["name"].get<std::string>()).c_str());
 }
 
 /// The median of several profiled runs for every layer.

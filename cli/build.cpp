@@ -31,19 +31,29 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+/// Absolute, without links: where a file of that name is or will be.
+std::filesystem::path resolved(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  fs::path at = fs::absolute(path, ignored);
+  for (int i = 0; i < 40 && fs::is_symlink(at, ignored); ++i)  // also one to what is not there yet
+    at = at.parent_path() / fs::read_symlink(at, ignored);
+  return fs::weakly_canonical(at, ignored);
+}
+
 /// Refuses what could only fail after the build, or destroy what is there.
 void check_outputs(const Flags& flags) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   if (flags.output.empty()) throw UsageError("--output is empty: name the engine file");
   if (flags.explain.empty()) return;
-  const fs::path folder = fs::absolute(flags.explain, ignored).parent_path();
-  if (access(folder.c_str(), W_OK) != 0)
+  const fs::path explain = resolved(flags.explain);
+  if (access(explain.parent_path().c_str(), W_OK) != 0)
     throw UsageError("cannot write '" + flags.explain + "': " + std::strerror(errno));
+  if (fs::exists(explain, ignored) && !fs::is_regular_file(explain, ignored))
+    throw UsageError("cannot write '" + flags.explain + "': it is no file");
   for (const std::string& other : {flags.model, flags.output})
-    if (fs::absolute(flags.explain, ignored).lexically_normal() ==
-            fs::absolute(other, ignored).lexically_normal() ||
-        fs::equivalent(flags.explain, other, ignored))
+    if (explain == resolved(other) || fs::equivalent(explain, other, ignored))
       throw UsageError("--explain would overwrite '" + other + "'");
 }
 
@@ -59,15 +69,14 @@ void build(const Flags& flags) {
   {
     Progress progress;
     options.set_progress([&](const char* stage, double fraction) {
-      if (interrupted) throw UsageError("interrupted");
       progress.show(stage, fraction);
+      return !interrupted;
     });
     report = Json::parse(build(flags.model, flags.output, options));
   }
   if (!flags.explain.empty()) {
-    std::ofstream file(flags.explain);
-    file << report.dump(1) << '\n';
-    if (!file.flush()) throw UsageError("cannot write '" + flags.explain + "'");
+    replace_file(resolved(flags.explain),
+                 report.dump(1, ' ', false, Json::error_handler_t::replace) + '\n');
   }
   Json summary = {{"engine", flags.output},
                   {"build_s", report["build_s"]},
@@ -87,26 +96,27 @@ Command build_command() {
   auto flags = std::make_shared<Flags>();
   auto& [model, output, explain, profiles, states, disabled, threads, no_timing, no_passes, json] =
       *flags;
-  return {"build",
-          "Build an engine file from an ONNX model",
-          {{"model", &model, "the ONNX file", true},
-           {"-o,--output", &output, "the engine file", true},
-           {"--profile", &profiles,
-            "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640, or NAME=SHAPE; once for every "
-            "input, again for the next profile"},
-           {"--state", &states,
-            "IN=OUT: after a run, output OUT is the next run's input IN; once for every pair"},
-           {"--threads", &threads, "threads to time tactics with"},
-           {"--no-timing", &no_timing, "choose tactics without timing: reproducible"},
-           {"--no-passes", &no_passes, "leave the graph as imported"},
-           {"--disable-pass", &disabled,
-            "leave out a pass, or by the name that --explain prints, what is decided: of a rule, "
-            "the rule; "
-            "of an alias, the alias; else the whole pass. Import cannot be left out"},
-           {"--explain", &explain,
-            "write all decisions, kernel choices and profiles to this JSON file"},
-           {"--json", &json, "print one JSON object"}},
-          [flags] { build(*flags); }};
+  return {
+      "build",
+      "Build an engine file from an ONNX model",
+      {{"model", &model, "the ONNX file", true},
+       {"-o,--output", &output, "the engine file", true},
+       {"--profile", &profiles,
+        "NAME=MIN:OPT:MAX, as x=1x3x32x32:1x3x224x224:8x3x640x640, or NAME=SHAPE; once for every "
+        "input, again for the next profile"},
+       {"--state", &states,
+        "IN=OUT: after a run, output OUT is the next run's input IN; once for every pair"},
+       {"--threads", &threads, "threads to time tactics with"},
+       {"--no-timing", &no_timing, "choose tactics without timing: reproducible"},
+       {"--no-passes", &no_passes, "leave the graph as imported"},
+       {"--disable-pass", &disabled,
+        "leave out a pass, or by the name that --explain prints, what is decided: of a rule, "
+        "the rule; "
+        "of an alias, the alias; else the whole pass. Import cannot be left out"},
+       {"--explain", &explain,
+        "write all decisions, kernel choices and profiles to this JSON file"},
+       {"--json", &json, "print one JSON object"}},
+      [flags] { build(*flags); }};
 }
 
 }  // namespace vitrify::cli

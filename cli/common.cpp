@@ -2,9 +2,12 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <set>
@@ -34,7 +37,7 @@ std::string shape_text(std::span<const int64_t> dims) {
 
 std::pair<std::string, std::string> parse_assignment(const std::string& option,
                                                      const std::string& text) {
-  const size_t at = text.find('=');
+  const size_t at = text.rfind('=');
   if (at == std::string::npos || at == 0)
     throw UsageError(option + " " + text + ": write NAME=VALUE");
   return {text.substr(0, at), text.substr(at + 1)};
@@ -198,6 +201,40 @@ void Progress::show(const char* stage, double fraction) {
   std::fflush(stderr);
   drawn_ = true;
 }
+
+void replace_file(const std::string& path, std::string_view content) {
+  const std::string temporary = path + ".part";
+  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+  out.write(content.data(), std::streamsize(content.size()));
+  out.close();
+  if (out && std::rename(temporary.c_str(), path.c_str()) == 0) return;
+  const std::string reason = std::strerror(errno);
+  std::remove(temporary.c_str());
+  throw UsageError("cannot write '" + path + "': " + reason);
+}
+
+namespace {
+std::string escape(std::string_view text, bool keeps_lines) {
+  constexpr size_t kMost = 2000;
+  std::string out;
+  size_t column = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool ends = c == '\n' && keeps_lines;
+    column = ends ? 0 : column + 1;
+    if (column == kMost) out += "...";
+    if (column >= kMost) continue;
+    char code[8];
+    std::snprintf(code, sizeof code, "\\x%02x", byte);
+    const bool shows = ends || (byte >= 0x20 && byte != 0x7f);
+    out += shows ? std::string(1, c) : code;
+  }
+  return out;
+}
+}  // namespace
+
+std::string visible(std::string_view text) { return escape(text, true); }
+std::string visible_name(std::string_view text) { return escape(text, false); }
 
 void print_json(const Json& json) {
   std::cout << json.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;

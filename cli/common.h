@@ -21,7 +21,7 @@ class UsageError : public std::runtime_error {
 
 /// "1x3x224x224"; "" is a scalar. Throws UsageError.
 Dims parse_shape(const std::string& text);
-/// "NAME=VALUE", split at the last '=' that is followed by neither (names may hold '='). Throws
+/// "NAME=VALUE", split at the last '=' (names may hold some; files that do cannot be given). Throws
 /// UsageError naming the option.
 std::pair<std::string, std::string> parse_assignment(const std::string& option,
                                                      const std::string& text);
@@ -55,6 +55,9 @@ Value random_value(vitrify_dtype dtype, const Dims& dims, uint64_t seed);
 void set_inputs(Context& context, const Engine& engine, const std::vector<std::string>& files,
                 const std::vector<std::string>& shapes);
 
+/// Writes a file whole or, throwing UsageError, not at all.
+void replace_file(const std::string& path, std::string_view content);
+
 /// Characters other than letters, digits, '.', '_' and '-' become '_'.
 std::string file_name(const std::string& name);
 
@@ -71,5 +74,10 @@ class Progress {
 };
 
 void print_json(const Json& json);
+
+/// Text of a file for the terminal: control characters as \\x1b, of each line at most 2000 bytes.
+std::string visible(std::string_view text);
+/// The same for a name in a line: line feeds are control characters.
+std::string visible_name(std::string_view text);
 
 }  // namespace vitrify::cli

@@ -12,42 +12,41 @@ struct Flags {
   bool json = false;
 };
 
+std::string text(const Json& name) { return visible_name(name.get<std::string>()); }
+
 void print_values(const char* title, const Json& values) {
   std::cout << title << "\n";
   for (const Json& v : values)
-    std::cout << "  " << v["name"].get<std::string>() << " : " << v["type"].get<std::string>()
-              << "\n";
+    std::cout << "  " << text(v["name"]) << " : " << text(v["type"]) << "\n";
 }
 
 std::string origin(const Json& step) {
-  return step["origin"].empty() ? "" : "  # " + step["origin"][0].get<std::string>();
+  return step["origin"].empty() ? "" : "  # " + text(step["origin"][0]);
 }
 
 std::string tactic(const Json& step) {
-  std::string text = step["tactic"];
+  std::string all = step["tactic"];
   if (step.contains("bodies"))
     for (size_t i = 0; i < step["bodies"].size(); ++i)
-      text += (i ? ", " : " ") + std::to_string(step["bodies"][i].get<int>());
-  return text;
+      all += (i ? ", " : " ") + std::to_string(step["bodies"][i].get<int>());
+  return all;
 }
 
 /// Of a plan or body: its steps, and the values that share memory.
 void print_steps(const Json& plan) {
   for (const Json& s : plan["steps"])
-    std::cout << "  " << s["name"].get<std::string>() << " = " << s["label"].get<std::string>()
-              << " : " << s["types"][0].get<std::string>() << " on " << tactic(s) << origin(s)
-              << "\n";
+    std::cout << "  " << text(s["name"]) << " = " << text(s["label"]) << " : "
+              << text(s["types"][0]) << " on " << tactic(s) << origin(s) << "\n";
   for (const Json& a : plan["aliases"])
-    std::cout << "  " << a["value"].get<std::string>() << " " << a["kind"].get<std::string>() << " "
-              << a["of"].get<std::string>() << "\n";
+    std::cout << "  " << text(a["value"]) << " " << text(a["kind"]) << " " << text(a["of"]) << "\n";
 }
 
 void print_plans(const Json& about) {
   const Json& plans = about["plans"];
   for (size_t i = 0; i < plans.size(); ++i)
     for (const Json& r : plans[i]["profile"])
-      std::cout << "profile " << i << ": " << r["input"].get<std::string>() << " " << r["min"]
-                << " " << r["opt"] << " " << r["max"] << "\n";
+      std::cout << "profile " << i << ": " << text(r["input"]) << " " << r["min"] << " " << r["opt"]
+                << " " << r["max"] << "\n";
   for (size_t i = 0; i < plans.size(); ++i) {
     std::cout << (plans.size() > 1 ? "plan " + std::to_string(i) + ": " : "")
               << plans[i]["steps"].size() << " steps, " << plans[i]["reference_steps"]
@@ -56,7 +55,7 @@ void print_plans(const Json& about) {
     print_steps(plans[i]);
   }
   for (const Json& body : about["bodies"]) {
-    std::cout << "body " << body["index"] << " (" << body["graph"].get<std::string>()
+    std::cout << "body " << body["index"] << " (" << text(body["graph"])
               << "): " << body["steps"].size() << " steps, " << body["reference_steps"]
               << " on reference kernels\n";
     print_steps(body);
@@ -68,18 +67,17 @@ void print_text(const Json& about) {
   print_values("outputs", about["outputs"]);
   if (about.contains("states"))
     for (const Json& s : about["states"])
-      std::cout << "state " << s["input"].get<std::string>() << " = "
-                << s["output"].get<std::string>() << "\n";
+      std::cout << "state " << text(s["input"]) << " = " << text(s["output"]) << "\n";
   if (about.contains("ops")) {
     std::cout << "operators\n";
     for (const Json& op : about["ops"])
-      std::cout << "  " << op["op"].get<std::string>() << " × " << op["count"] << "\n";
+      std::cout << "  " << text(op["op"]) << " × " << op["count"] << "\n";
   }
   if (about.contains("unsupported") && !about["unsupported"].empty()) {
     std::cout << "not supported\n";
     for (const Json& p : about["unsupported"])
-      std::cout << "  " << p["node"].get<std::string>() << " (" << p["op"].get<std::string>()
-                << ", opset " << p["opset"] << "): " << p["reason"].get<std::string>() << "\n";
+      std::cout << "  " << text(p["node"]) << " (" << text(p["op"]) << ", opset " << p["opset"]
+                << "): " << text(p["reason"]) << "\n";
   }
   if (about.contains("plans")) print_plans(about);
 }
@@ -101,6 +99,8 @@ void inspect(const Flags& flags) {
   add_profiles(options, flags.profiles);
   options.set_timing(false);
   const bool is_engine = vitrify_is_engine(flags.path.c_str());
+  if (is_engine && !flags.profiles.empty())
+    throw UsageError("--profile is for models: an engine has its profiles");
   if (!flags.stage.empty()) {
     if (is_engine) throw UsageError("--graph is for models: an engine has no passes");
     char* text = nullptr;
@@ -108,7 +108,7 @@ void inspect(const Flags& flags) {
         vitrify_graph_after(flags.path.c_str(), options.handle(), flags.stage.c_str(), &text));
     const std::string graph = detail::take(text);
     if (flags.json) return print_json({{"stage", flags.stage}, {"graph", graph}});
-    std::cout << graph;
+    std::cout << visible(graph);
     return;
   }
   const Json about =

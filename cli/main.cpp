@@ -28,7 +28,7 @@ void add(CLI::App& app, const Command& command) {
         [&](auto* target) {
           using T = std::remove_pointer_t<decltype(target)>;
           if constexpr (std::is_same_v<T, bool>)
-            return c->add_flag(option.name, *target, option.help);
+            return c->add_flag(option.name, *target, option.help)->disable_flag_override();
           else
             return c->add_option(option.name, *target, option.help);
         },
@@ -53,7 +53,7 @@ void add(CLI::App& app, const Command& command) {
 
 /// Says what went wrong; with --json on stdout, too.
 int fail(std::span<char*> words, const std::string& message, int status) {
-  std::fprintf(stderr, "vitrify: %s\n", message.c_str());
+  std::fprintf(stderr, "vitrify: %s\n", visible(message).c_str());
   if (std::ranges::find(words, std::string_view("--json")) != words.end())
     print_json({{"error", message}});
   return status;
@@ -119,6 +119,8 @@ int main(int count, char** all_words) {
     return fail(words, e.what(), exit_status(e.status()));
   } catch (const UsageError& e) {
     return fail(words, e.what(), 1);
+  } catch (const std::bad_alloc&) {
+    return fail(words, "no memory left", 1);
   } catch (const std::exception& e) {
     return fail(words, std::string("internal error: ") + e.what(), 2);
   }

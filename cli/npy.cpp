@@ -9,6 +9,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "common.h"
+
 namespace vitrify::cli {
 
 namespace {
@@ -44,7 +46,9 @@ std::vector<int64_t> parse_shape(const std::string& path, const std::string& tex
     char* stop = nullptr;
     errno = 0;
     int64_t d = std::strtoll(item.c_str(), &stop, 10);
-    if (errno || stop == item.c_str() || shape.size() >= 64) bad(path, "its shape is damaged");
+    if (errno || stop == item.c_str() || shape.size() >= 64 ||
+        std::string_view(stop).find_first_not_of(" L") != std::string_view::npos)
+      bad(path, "its shape is damaged");
     shape.push_back(d);
   }
   return shape;
@@ -121,13 +125,11 @@ void unpack_strings(Npy& array) {
   int64_t width = array.item_size;
   for (size_t at = 0; width && at + size_t(width) * 4 <= array.bytes.size();
        at += size_t(width) * 4) {
+    std::vector<uint32_t> points(static_cast<size_t>(width));
+    std::memcpy(points.data(), &array.bytes[at], points.size() * 4);
+    while (!points.empty() && points.back() == 0) points.pop_back();  // only these are padding
     std::string s;
-    for (int64_t k = 0; k < width; ++k) {
-      uint32_t c;
-      std::memcpy(&c, &array.bytes[at + size_t(k) * 4], 4);
-      if (c == 0) break;
-      append_utf8(s, c);
-    }
+    for (const uint32_t c : points) append_utf8(s, c);
     array.strings.push_back(std::move(s));
   }
   array.bytes.clear();
@@ -161,10 +163,13 @@ Npy read_npy(const std::string& path) {
   in.seekg(begin);
   array.bytes.resize(size_t(bytes));
   in.read(array.bytes.data(), bytes);
+  if (!in) bad(path, "it is cut off");
   if (field(path, header, "fortran_order").starts_with("True") && item)
     array.bytes = reorder(array.bytes, array.shape, item);
   if (array.kind == 'U') {
-    int64_t count = checked_product(path, array.shape, 1);
+    const int64_t count = checked_product(path, array.shape, 1);
+    if (item == 0 && count > (1 << 20))
+      bad(path, "it claims to hold more empty strings than it may");
     unpack_strings(array);
     array.strings.resize(size_t(count));
   }
@@ -196,17 +201,10 @@ void write_npy(const std::string& path, const Npy& array) {
   header += '\n';
   if (header.size() > 65535) throw std::runtime_error("cannot write '" + path + "': too many axes");
   auto length = uint16_t(header.size());
-  std::string temporary = path + ".part";
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out.write("\x93NUMPY\x01\x00", 8).write(reinterpret_cast<const char*>(&length), 2);
-    out.write(header.data(), std::streamsize(header.size()))
-        .write(bytes.data(), std::streamsize(bytes.size()));
-    out.flush();
-    if (!out) throw std::runtime_error("cannot write '" + path + "': " + std::strerror(errno));
-  }
-  if (std::rename(temporary.c_str(), path.c_str()) != 0)
-    throw std::runtime_error("cannot write '" + path + "': " + std::strerror(errno));
+  std::string content("\x93NUMPY\x01\x00", 8);
+  content.append(reinterpret_cast<const char*>(&length), 2) += header;
+  content.append(bytes.data(), bytes.size());
+  replace_file(path, content);
 }
 
 }  // namespace vitrify::cli

@@ -102,23 +102,31 @@ std::string file_text(const std::vector<std::string>& files) {
 
 }  // namespace
 
-std::vector<std::string> write_output(const std::string& folder, const std::string& name,
+namespace {
+std::string stem_of(const std::string& folder, const std::string& name) {
+  return (std::filesystem::path(folder) / file_name(name)).string();
+}
+std::string item_name(const std::string& name, size_t i) { return name + "." + std::to_string(i); }
+}  // namespace
+
+std::vector<std::string> output_files(const std::string& folder, const std::string& name,
                                       const ValueView& value) {
-  const std::string stem = (std::filesystem::path(folder) / file_name(name)).string();
-  if (value.kind() == VITRIFY_TENSOR) {
-    write_value(stem + ".npy", value);
-    return {stem + ".npy"};
-  }
+  if (value.kind() == VITRIFY_TENSOR) return {stem_of(folder, name) + ".npy"};
   std::vector<std::string> files;
   for (size_t i = 0; i < value.size(); ++i)
-    for (std::string& file : write_output(folder, name + "." + std::to_string(i), value.item(i)))
+    for (std::string& file : output_files(folder, item_name(name, i), value.item(i)))
       files.push_back(std::move(file));
-  const std::string next = stem + "." + std::to_string(value.size()) + ".npy";
+  return files;
+}
+
+void write_output(const std::string& folder, const std::string& name, const ValueView& value) {
+  if (value.kind() == VITRIFY_TENSOR) return write_value(stem_of(folder, name) + ".npy", value);
+  for (size_t i = 0; i < value.size(); ++i) write_output(folder, item_name(name, i), value.item(i));
+  const std::string next = stem_of(folder, item_name(name, value.size())) + ".npy";
   std::error_code ignored;
   if (value.kind() == VITRIFY_SEQUENCE && std::filesystem::exists(next, ignored))
     std::fprintf(stderr, "vitrify: '%s' is older than this run, whose '%s' has %zu items\n",
                  next.c_str(), name.c_str(), value.size());
-  return files;
 }
 
 Json describe_output(const std::string& name, const ValueView& value,
@@ -138,7 +146,8 @@ Json describe_output(const std::string& name, const ValueView& value,
 void print_outputs(const std::vector<OutputRow>& rows) {
   std::vector<std::vector<std::string>> table;
   for (const OutputRow& row : rows)
-    table.push_back({row.name, type_text(row.value), range_text(row.value), file_text(row.files)});
+    table.push_back({visible_name(row.name), type_text(row.value), range_text(row.value),
+                     file_text(row.files)});
   std::vector<size_t> widths(4);
   for (const auto& line : table)
     for (size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());

@@ -5,10 +5,12 @@
 
 namespace vitrify::cli {
 
-/// Writes NAME.npy, or of a sequence NAME.0.npy, NAME.1.npy …; returns their paths. Files that are
-/// there are overwritten, never removed: one that an earlier, longer sequence has left is told.
-std::vector<std::string> write_output(const std::string& folder, const std::string& name,
+/// The files of an output: NAME.npy, or of a sequence NAME.0.npy, NAME.1.npy …
+std::vector<std::string> output_files(const std::string& folder, const std::string& name,
                                       const ValueView& value);
+/// Writes them. Files that are there are overwritten, never removed: one that an earlier, longer
+/// sequence has left is told.
+void write_output(const std::string& folder, const std::string& name, const ValueView& value);
 
 /// {"name", "kind", of tensors "dtype", "shape" and of numbers "min", "mean", "max" (without NaN);
 /// of sequences "size"}, and "files" unless null.

@@ -24,9 +24,20 @@ void check_output_names(const Engine& engine) {
                        "' would both be written to '" + file + ".npy': rename one in the model");
   }
 }
+/// The same for the items of sequences, of which only a run tells how many there are.
+void check_output_files(const std::vector<OutputRow>& rows) {
+  std::map<std::string, std::string> files;
+  for (const OutputRow& row : rows)
+    for (const std::string& file : row.files)
+      if (auto [at, fresh] = files.emplace(file, row.name); !fresh)
+        throw UsageError("outputs '" + at->second + "' and '" + row.name +
+                         "' would both be written to '" + file + "': rename one in the model");
+}
 
 void run(const Flags& flags) {
   if (flags.repeat < 1) throw UsageError("--repeat must be at least 1");
+  if ((flags.no_passes || !flags.states.empty()) && vitrify_is_engine(flags.path.c_str()))
+    throw UsageError("--no-passes and --state are for models: an engine has its plan and states");
   BuildOptions options;
   add_shapes(options, flags.shapes);
   add_states(options, flags.states);
@@ -37,16 +48,18 @@ void run(const Flags& flags) {
   Context context(engine, flags.threads);
   set_inputs(context, engine, flags.inputs, flags.shapes);
   for (int i = 0; i < flags.repeat; ++i) context.run();
+  std::vector<OutputRow> rows;
+  for (size_t o = 0; o < engine.output_count(); ++o) {
+    OutputRow row{engine.output_name(o), context.output(o), {}};
+    if (!flags.folder.empty()) row.files = output_files(flags.folder, row.name, row.value);
+    rows.push_back(std::move(row));
+  }
+  check_output_files(rows);
   if (!flags.folder.empty()) {
     std::error_code error;
     std::filesystem::create_directories(flags.folder, error);
     if (error) throw UsageError("cannot make '" + flags.folder + "': " + error.message());
-  }
-  std::vector<OutputRow> rows;
-  for (size_t o = 0; o < engine.output_count(); ++o) {
-    OutputRow row{engine.output_name(o), context.output(o), {}};
-    if (!flags.folder.empty()) row.files = write_output(flags.folder, row.name, row.value);
-    rows.push_back(std::move(row));
+    for (const OutputRow& row : rows) write_output(flags.folder, row.name, row.value);
   }
   if (!flags.json) return print_outputs(rows);
   Json outputs = Json::array();

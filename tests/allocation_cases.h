@@ -339,6 +339,24 @@ inline Case branches(const char* name, bool inner, bool small) {
            node("ReduceMax", {small ? "s" : "x"}, {small ? "y" : "unused"})}};
 }
 
+/// Branches that capture a value whose extent is no bare name: twice the input's.
+inline Case branches_of_twice() {
+  auto branch = [](const char* op) {
+    return graph({{node(op, {"t", "first"}, {"r"}, {attr("keepdims", 0)})},
+                  {},
+                  {value_info("r", unranked_type(kF32))},
+                  {}});
+  };
+  return {"branches that capture twice the extent",
+          {{"x", {kN, 6}}, {"c", {}, DType::kBool}},
+          {ints("first", {0})},
+          {node("Concat", {"x", "x"}, {"t"}, {attr("axis", 0)}),
+           node("If", {"c"}, {"r"},
+                {graph_attribute("then_branch", branch("ReduceMean")),
+                 graph_attribute("else_branch", branch("ReduceMax"))}),
+           node("Tanh", {"r"}, {"y"})}};
+}
+
 /// Carries a sum and a count that swap places, and scans: under a trip count that the engine knows.
 inline Case counted_loop(const char* name, int64_t trips, bool unused) {
   const Message body =
@@ -427,6 +445,7 @@ inline std::vector<Case> all_cases() {
   all.push_back(branches("branches", false, false));
   all.push_back(branches("branches with a small result", false, true));
   all.push_back(branches("branches within branches", true, false));
+  all.push_back(branches_of_twice());
   all.push_back(counted_loop("a counted loop", 5, false));
   all.push_back(counted_loop("a loop that never runs", 0, false));
   all.push_back(counted_loop("a loop of which one result is used", 3, true));

@@ -17,7 +17,8 @@ TEST(Api, BuildsLoadsAndRuns) {
   double last = 0;
   vitrify::BuildOptions options;
   options.add_profile().add_range("x", {1, 3}, {2, 3}, {4, 3});
-  options.set_progress([&](const char*, double fraction) { ++calls, last = fraction; });
+  options.set_progress(
+      [&](const char*, double fraction) { return ++calls, last = fraction, true; });
   const std::string report = vitrify::build(model, path, options);
   EXPECT_NE(report.find("\"decisions\""), std::string::npos);
   EXPECT_GT(calls, 2);
@@ -32,6 +33,8 @@ TEST(Api, BuildsLoadsAndRuns) {
   context.set_input("x", vitrify::Value::tensor<float>({2, 3}, {1, 2, 3, -1, -2, -3}));
   context.run();
   EXPECT_EQ(numbers(context.output(0)), (std::vector<float>{2, 6, 3, -1, -2, 0}));
+  EXPECT_EQ(vitrify_context_output(context.handle(), 0),
+            vitrify_context_output(context.handle(), 0));
   EXPECT_GE(context.stats().steps, 1);
   EXPECT_NE(context.profile().find("\"layers\""), std::string::npos);
   const float one[] = {0, 1, 0};

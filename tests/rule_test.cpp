@@ -165,6 +165,24 @@ TEST(Rules, Affine) { check_all(affine_rules()); }
 TEST(Rules, Siblings) { check_all(sibling_rules()); }
 TEST(Rules, Attention) { check_all(attention_rules()); }
 
+TEST(Rules, NearlyZeroAndOneAreNeither) {
+  const std::pair<BinaryKind, double> kNearly[] = {{BinaryKind::kAdd, 9e-7},
+                                                   {BinaryKind::kSub, 9e-7},
+                                                   {BinaryKind::kMul, 1 + 9e-7},
+                                                   {BinaryKind::kDiv, 1 - 9e-7},
+                                                   {BinaryKind::kPow, 2 + 9e-7}};
+  for (const auto& [kind, number] : kNearly) {
+    GraphBuilder b = make_builder();
+    Tensor c(DType::kFloat64, {});
+    set_double(c, 0, number);
+    const ValueId x = b.input("x", Type::tensor(DType::kFloat64, Shape{3}));
+    b.output("y", b.add(Binary{kind}, {x, b.constant(c)}));
+    const Graph graph = b.finish();
+    EXPECT_TRUE(digest(apply_rules(graph, simplify_rules(), {"simplify"})) == digest(graph))
+        << print(graph);
+  }
+}
+
 // ---- Planted wrong rules ----
 
 const Rule kWrong[] = {

@@ -289,7 +289,9 @@ TEST_P(Halves, AreToldAndCanBeLeftAlone) {
   PipelineOptions options;
   options.trace = &trace;
   run_pipeline(graph, options);
-  const auto told = [&](const Decision& d) { return d.rule == "widened" && !d.where.empty(); };
+  const auto told = [&](const Decision& d) {
+    return d.rule.ends_with(" in f32") && !d.where.empty();
+  };
   EXPECT_GE(std::count_if(trace.begin(), trace.end(), told), 2);
   trace.clear();
   options.disabled_passes = {"widen_halves"};

@@ -6,6 +6,7 @@ usage: cli_test.py [--vitrify FILE]. Closes with "N passed, N failed"; exit 1 wh
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,9 +106,9 @@ def four_bit_integers_are_one_value_a_byte(b):
 
 @test
 def strings_are_unicode_arrays(b):
-    x = np.array([["grün", ""], ["a b", "日本"]])
-    (y,) = b.run(identity(b, T.STRING, [2, 2]), {"x": x}, ["y"])
-    assert y.dtype.kind == "U" and list(y) == ["grün", "", "a b", "日本"], y
+    x = np.array([["grün", "a\0b"], ["a b", "日本"], ["", "\0c"]])
+    (y,) = b.run(identity(b, T.STRING, [3, 2]), {"x": x}, ["y"])
+    assert y.dtype.kind == "U" and list(y) == ["grün", "a\0b", "a b", "日本", "", "\0c"], y
 
 
 @test
@@ -132,6 +133,10 @@ def file_names_of_outputs(b):
     nodes = [h.make_node("Relu", ["x"], ["a/b"]), h.make_node("Neg", ["x"], ["a:b"])]
     b.save("same.onnx", nodes, [value("x", T.FLOAT, [2])], [value(n, T.FLOAT, [2]) for n in ("a/b", "a:b")])
     b.refuses("a_b.npy", "run", "same.onnx", "--output-dir", "out2")
+    nodes = [h.make_node("SequenceConstruct", ["x", "x"], ["s"]), h.make_node("Neg", ["x"], ["s.0"])]
+    b.save("items.onnx", nodes, [value("x", T.FLOAT, [2])],
+           [h.make_tensor_sequence_value_info("s", T.FLOAT, None), value("s.0", T.FLOAT, [2])])
+    b.refuses("s.0.npy", "run", "items.onnx", "--output-dir", "out2")
     assert not b.at("out2").exists()
 
 
@@ -253,6 +258,10 @@ def outputs_destroy_nothing(b):
     b.refuses("no file", "build", "m.onnx", "-o", "/dev/null")
     b.refuses("empty", "build", "m.onnx", "-o", "")
     b.refuses("nowhere", "build", "m.onnx", "-o", "e", "--explain", "/nowhere/e.json")
+    b.at("folder").mkdir()
+    b.at("dangling").symlink_to("e")
+    b.refuses("no file", "build", "m.onnx", "-o", "e", "--explain", "folder")
+    b.refuses("overwrite", "build", "m.onnx", "-o", "e", "--explain", "dangling")
     assert b.at("m.onnx").read_bytes() == before and not b.at("e").exists()
     assert Path("/dev/null").is_char_device()
     b.at("real").mkdir()
@@ -273,6 +282,7 @@ def interrupted_builds_leave_nothing(b):
         nodes.append(h.make_node("Conv", [last, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
         last = f"c{i}"
     b.save("slow.onnx", nodes, [value("x", T.FLOAT, [1, 256, 20 , 20])], [value(last, T.FLOAT, None)], weights, check=False)
+    interrupted = 0
     for seconds in (0.5, 1.5, 3):
         build = subprocess.Popen([str(b.binary), "build", "slow.onnx", "-o", "slow.engine"], cwd=b.folder,
                                  stderr=subprocess.DEVNULL)
@@ -281,6 +291,10 @@ def interrupted_builds_leave_nothing(b):
         build.wait(60)
         left = [f for f in os.listdir(b.folder) if f.startswith("slow.engine.")]
         assert not left, left
+        assert build.returncode in (0, 1) and (build.returncode == 0) == b.at("slow.engine").exists(), build.returncode
+        b.at("slow.engine").unlink(missing_ok=True)
+        interrupted += build.returncode
+    assert interrupted > 0
 
 
 @test
@@ -332,8 +346,8 @@ def knobs(b):
     if features:
         b.refuses(features[0], "run", "fused.engine", "--shape", "x=2x3", env={"VITRIFY_MAX_ISA": "baseline"})
     text = (vitrify_cli.ROOT / "README.md").read_text()
-    for name in ("THREADS", "MAX_ISA", "VERBOSE", "DISABLE_PASSES", "DISABLE_RULES", "DISABLE_TACTICS"):
-        assert f"`VITRIFY_{name}`" in text, name
+    told = set(re.findall(r"VITRIFY_[A-Z_]+", b.good("--help").stdout))
+    assert told and told == set(re.findall(r"^\| `(VITRIFY_[A-Z_]+)`", text, re.M)), told
 
 
 @test
@@ -352,6 +366,7 @@ def malformed_numbers_in_the_environment(b):
 
 @test
 def commands_and_choices_are_named(b):
+    b.refuses("json", "inspect", "m.onnx", "--json=1")
     small(b)
     for words in (["foo"], ["foo", "--json-ish"], ["--bar", "foo"], []):
         b.refuses("build, run, bench, inspect, ops", *words)
@@ -407,6 +422,73 @@ def arrays_of_other_kinds_are_refused(b):
         np.save(b.at("odd.npy"), array, allow_pickle=True)
         b.refuses(part, "run", "m.onnx", "--input", "x=odd.npy")
         assert "fortran" not in b.call("run", "m.onnx", "--input", "x=odd.npy").stderr
+
+
+def npy(header, data=b""):
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+@test
+def damaged_arrays_are_refused(b):
+    identity(b, T.STRING, ["n"])
+    small(b)
+    for descr, shape, model, part in (("<U0", "(4611686018427387904,)", "id.onnx", "empty strings"),
+                                      ("<U0", "(17179869184,)", "id.onnx", "empty strings"),
+                                      ("<f4", "(2.9, 3e0)", "m.onnx", "shape"), ("<f4", "(2 9, 3)", "m.onnx", "shape")):
+        header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+        b.at("odd.npy").write_bytes(npy(header, bytes(24)))
+        b.refuses(part, "run", model, "--input", "x=odd.npy")
+
+
+@test
+def text_of_files_leaves_the_terminal_alone(b):
+    name = "\x1b[2Jboo"
+    b.save("esc.onnx", [h.make_node("Relu", ["x"], [name], name=name)], [value("x", T.FLOAT, [2])],
+           [value(name, T.FLOAT, [2])])
+    attribute = h.make_node("Relu", ["x"], ["y"], name=name)
+    attribute.attribute.append(h.make_attribute("a" * 100_000, 1))
+    b.save("bad.onnx", [attribute], [value("x", T.FLOAT, [2])], [value("y", T.FLOAT, [2])], check=False)
+    shown = [b.good("inspect", "esc.onnx"), b.good("run", "esc.onnx"), b.call("run", "bad.onnx"),
+             b.call("inspect", "bad.onnx"), b.good("inspect", "esc.onnx", "--graph", "imported")]
+    for done in shown:
+        text = done.stdout + done.stderr
+        assert "\x1b" not in text and "\\x1b[2Jboo" in text and len(text) < 5000, text[:300]
+    assert json.loads(b.good("inspect", "esc.onnx", "--json").stdout)["outputs"][0]["name"] == name
+
+
+@test
+def extents_of_long_chains_stay_small(b):
+    """Shapes that grow with every op must not make builds slow, nor engines that cannot be loaded."""
+    x = value("x", T.FLOAT, ["b", 3, "h", "w"])
+    scale = h.make_tensor("s", T.FLOAT, [4], [1, 1, 2, 2])
+    nodes, levels = [], ["x"]
+    for i in range(1, 4):
+        nodes.append(h.make_node("MaxPool", [levels[-1]], [f"l{i}"], kernel_shape=[2, 2], strides=[2, 2]))
+        levels.append(f"l{i}")
+    for layer in range(5):  # as feature pyramids do: from the coarsest to the finest and back
+        for i in (2, 1, 0):
+            nodes += [h.make_node("Resize", [levels[i + 1], "", "s"], [f"u{layer}_{i}"], mode="nearest",
+                                  coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+                      h.make_node("Add", [levels[i], f"u{layer}_{i}"], [f"t{layer}_{i}"])]
+            levels[i] = f"t{layer}_{i}"
+        for i in (1, 2, 3):
+            nodes += [h.make_node("MaxPool", [levels[i - 1]], [f"m{layer}_{i}"], kernel_shape=[2, 2], strides=[2, 2]),
+                      h.make_node("Add", [levels[i], f"m{layer}_{i}"], [f"b{layer}_{i}"])]
+            levels[i] = f"b{layer}_{i}"
+    b.save("pyramid.onnx", nodes, [x], [value(levels[0], T.FLOAT, None)], [scale], check=False)
+    steps = [h.make_node("Slice", ["x" if i == 0 else f"c{i - 1}", "from", "to", "axis"], [f"c{i}"]) for i in range(80)]
+    b.save("slices.onnx", steps, [x], [value("c79", T.FLOAT, None)],
+           [h.make_tensor(n, T.INT64, [1], [v]) for n, v in (("from", 1), ("to", -1), ("axis", 2))], check=False)
+    chain = [h.make_node("Shape", ["x"], ["n0"])]
+    for i in range(3000):
+        chain += [h.make_node("Add", [f"n{i}", "one"], [f"a{i}"]), h.make_node("Div", [f"a{i}", "two"], [f"n{i + 1}"])]
+    b.save("chain.onnx", chain, [x], [value("n3000", T.INT64, None)],
+           [h.make_tensor(n, T.INT64, [], [v]) for n, v in (("one", 1), ("two", 2))], check=False)
+    for name, size in (("pyramid", 64), ("slices", 200), ("chain", 16)):
+        b.good("build", f"{name}.onnx", "-o", f"{name}.engine", "--no-timing")
+        outputs = json.loads(b.good("run", f"{name}.engine", "--shape", f"x=1x3x{size}x16", "--json").stdout)["outputs"]
+        assert outputs[0]["shape"] == {"pyramid": [1, 3, 64, 16], "slices": [1, 3, 40, 16], "chain": [4]}[name], outputs
 
 
 @test

@@ -207,8 +207,8 @@ typedef struct vitrify_context_options {
  * caller's inputs, characters of strings, buffers within operators that have no fast kernel. */
 
 typedef struct vitrify_context_stats {
-  size_t struct_size;              /* sizeof(vitrify_context_stats), set by the caller */
-  int64_t arena_bytes;             /* memory that intermediate values share */
+  size_t struct_size;  /* sizeof(vitrify_context_stats), set by the caller: so much is written */
+  int64_t arena_bytes; /* memory that intermediate values share */
   int64_t arena_lower_bound_bytes; /* what no order of placing them could go below */
   int64_t weight_bytes;            /* of the engine, shared by its contexts */
   int32_t steps, reference_steps;  /* of a run; on reference kernels, in bodies too */
@@ -219,9 +219,10 @@ VITRIFY_API vitrify_status vitrify_context_create(const vitrify_engine* engine,
                                                   const vitrify_context_options* options,
                                                   vitrify_context** out);
 VITRIFY_API void vitrify_context_free(vitrify_context* context);
-/* Shares the value's data with the context until the input is set again; the handle stays the
- * caller's and may be freed. VITRIFY_USER_ERROR, naming what the input must be, when there is no
- * such input or its type or shape differs. Setting a state's input gives the next run's start. */
+/* Shares the value's data with the context until the input is set again (an output of a context is
+ * copied); the handle stays the caller's and may be freed. VITRIFY_USER_ERROR, naming what the
+ * input must be, when there is no such input or its type or shape differs. Setting a state's input
+ * gives the next run's start. */
 VITRIFY_API vitrify_status vitrify_context_set_input(vitrify_context* context, const char* name,
                                                      const vitrify_value* value);
 /* Reads `data` in place on every run, until the input is set again or the context is freed: it must
@@ -242,8 +243,8 @@ VITRIFY_API vitrify_status vitrify_context_run(vitrify_context* context);
  * steps, between the parts that fast kernels work in, and at any iteration of a loop in the model,
  * but not within one operator that has no fast kernel. */
 VITRIFY_API void vitrify_context_cancel(vitrify_context* context);
-/* Output i of the last run, which the context owns: valid until the next run or free. NULL when
- * there is none. */
+/* Output i of the last run, which the context owns: valid until the next run or free. Of kind
+ * VITRIFY_NONE where the last run has failed or none was; NULL when there is no output i. */
 VITRIFY_API const vitrify_value* vitrify_context_output(vitrify_context* context, size_t i);
 /* Forgets all states, also those that were set as inputs: the next run starts with zeros, and with
  * no elements along an extent that no other input tells (an empty cache). */
@@ -353,14 +354,16 @@ VITRIFY_API void vitrify_build_options_set_threads(vitrify_build_options* option
 VITRIFY_API void vitrify_build_options_set_timing(vitrify_build_options* options, int on);
 /* 0: the graph is run as imported. */
 VITRIFY_API void vitrify_build_options_set_passes(vitrify_build_options* options, int on);
-/* Leaves out the pass of that name (`vitrify_graph_after` lists them; besides "add_aliases"), or what
- * a build's report calls so: a rule, an alias, or for any other decision of a pass that pass. The
- * report tells of those as "left out"; a name of nothing, or of what cannot be left out (decisions
- * of "import", "split_refused", "store_constants" and the like), fails the build. */
+/* Leaves out the pass of that name (`vitrify_graph_after` lists them; besides "add_aliases"), or
+ * what a build's report calls so: a rule, an alias, or for any other decision of a pass that pass.
+ * The report tells of those as "left out"; a name of nothing, or of what cannot be left out
+ * (decisions of "import", "split_refused", "store_constants" and the like), fails the build. */
 VITRIFY_API void vitrify_build_options_disable_pass(vitrify_build_options* options,
                                                     const char* pass);
-/* Called on the building thread with what is being done and how far the build is, 0 to 1. */
-typedef void (*vitrify_progress_fn)(const char* stage, double fraction, void* user);
+/* Called on the building thread with what is being done and how far the build is, 0 to 1. Returns 0
+ * to go on; anything else ends the build with VITRIFY_CANCELLED, and the file that was there stays.
+ */
+typedef int (*vitrify_progress_fn)(const char* stage, double fraction, void* user);
 VITRIFY_API void vitrify_build_options_set_progress(vitrify_build_options* options,
                                                     vitrify_progress_fn progress, void* user);
 

@@ -227,12 +227,17 @@ class BuildOptions {
     vitrify_build_options_disable_pass(options_.get(), pass.c_str());
     return *this;
   }
-  BuildOptions& set_progress(std::function<void(const char* stage, double fraction)> progress) {
+  /// False ends the build with a Failure of status VITRIFY_CANCELLED, as an exception does.
+  BuildOptions& set_progress(std::function<bool(const char* stage, double fraction)> progress) {
     progress_ = std::make_unique<decltype(progress)>(std::move(progress));
     vitrify_build_options_set_progress(
         options_.get(),
         [](const char* stage, double fraction, void* user) {
-          (*static_cast<std::function<void(const char*, double)>*>(user))(stage, fraction);
+          try {
+            return int(!(*static_cast<decltype(progress)*>(user))(stage, fraction));
+          } catch (...) {
+            return 1;
+          }
         },
         progress_.get());
     return *this;
@@ -241,7 +246,7 @@ class BuildOptions {
 
  private:
   std::unique_ptr<vitrify_build_options, void (*)(vitrify_build_options*)> options_;
-  std::unique_ptr<std::function<void(const char*, double)>> progress_;
+  std::unique_ptr<std::function<bool(const char*, double)>> progress_;
 };
 
 class Engine {

@@ -97,13 +97,16 @@ size_t vitrify_custom_shape_input_count(const vitrify_custom_shape* shape) {
   return shape ? size_t(shape->context.input_count()) : 0;
 }
 
+static bool has_input(const vitrify_custom_shape* shape, size_t i) {
+  return shape && i < size_t(shape->context.input_count()) && shape->context.has(int(i));
+}
+
 vitrify_dtype vitrify_custom_shape_input_dtype(const vitrify_custom_shape* shape, size_t i) {
-  return shape && shape->context.has(int(i)) ? vitrify_dtype(shape->context.dtype(int(i)))
-                                             : VITRIFY_UNDEFINED;
+  return has_input(shape, i) ? vitrify_dtype(shape->context.dtype(int(i))) : VITRIFY_UNDEFINED;
 }
 
 int64_t vitrify_custom_shape_input_rank(const vitrify_custom_shape* shape, size_t i) {
-  if (!shape || !shape->context.has(int(i))) return -1;
+  if (!has_input(shape, i)) return -1;
   const Shape* dims = shape->context.shape(int(i));
   return dims ? int64_t(dims->size()) : -1;
 }
@@ -119,7 +122,8 @@ vitrify_status vitrify_custom_shape_output(vitrify_custom_shape* shape, vitrify_
                                            size_t rank, const char* const* dims) {
   return guard([&] {
     need(shape, "shape");
-    require(int(dtype) > 0 && int(dtype) < kDTypeCount && rank <= 64, "bad element type or rank");
+    require(int(dtype) > 0 && int(dtype) < kDTypeCount && rank <= kMaxRank,
+            "bad element type or rank");
     if (rank) need(dims, "dims");
     Shape extents;
     for (size_t a = 0; a < rank; ++a) {
@@ -147,8 +151,9 @@ void* vitrify_custom_output(vitrify_custom_call* call, size_t i, vitrify_dtype d
   const vitrify_status status = guard([&] {
     need(call, "call");
     require(i < size_t(call->call.output_count()), "there is no output ", i);
-    require(int(dtype) > 0 && int(dtype) < kDTypeCount && dtype != VITRIFY_STRING && rank <= 64,
-            "bad element type or rank");
+    require(
+        int(dtype) > 0 && int(dtype) < kDTypeCount && dtype != VITRIFY_STRING && rank <= kMaxRank,
+        "bad element type or rank");
     if (rank) need(dims, "dims");
     data = call->call.out(int(i), DType(dtype), Dims(dims, dims + rank)).raw();
     call->made[i] = true;

@@ -86,11 +86,7 @@ Json describe_body(const Engine::Bodies& bodies, size_t index) {
 }  // namespace
 
 std::string shown_tactic(const Engine& engine, const Node& node, const Step& step) {
-  const std::vector<GraphRef> bodies = node.op.graphs();
-  const bool planned = !bodies.empty() && std::ranges::all_of(bodies, [&](const GraphRef& graph) {
-    return engine.body(*graph) != nullptr;
-  });
-  return planned ? "planned bodies" : step.tactic;
+  return engine.only_carries(node) ? "planned bodies" : step.tactic;
 }
 
 Json describe_profile(const Profile& profile) {

@@ -93,11 +93,10 @@ vitrify_status vitrify_engine_load_with(const char* path, const vitrify_load_opt
     check_knobs();
     Verify verify = Verify::kFull;
     if (options) {
-      require(options->struct_size >= sizeof(vitrify_load_options),
-              "struct_size of the options is not set");
-      require(options->verify == VITRIFY_VERIFY_FULL || options->verify == VITRIFY_VERIFY_LAZY,
-              "there is no way to verify ", int(options->verify));
-      if (options->verify == VITRIFY_VERIFY_LAZY) verify = Verify::kLazy;
+      const vitrify_load_options read = api::read_struct(*options);
+      require(read.verify == VITRIFY_VERIFY_FULL || read.verify == VITRIFY_VERIFY_LAZY,
+              "there is no way to verify ", int(read.verify));
+      if (read.verify == VITRIFY_VERIFY_LAZY) verify = Verify::kLazy;
     }
     *out = new vitrify_engine(load_engine(std::string(path), verify));
   });
@@ -162,9 +161,8 @@ vitrify_status vitrify_context_create(const vitrify_engine* engine,
     need(engine, "engine"), need(out, "out");
     ContextOptions given;
     if (options) {
-      require(options->struct_size >= sizeof(vitrify_context_options),
-              "struct_size of the options is not set");
-      given = {options->max_threads, options->memory_limit};
+      const vitrify_context_options read = api::read_struct(*options);
+      given = {read.max_threads, read.memory_limit};
     }
     *out = new vitrify_context(engine->engine, given);
   });
@@ -177,7 +175,7 @@ vitrify_status vitrify_context_set_input(vitrify_context* context, const char* n
     need(context, "context"), need(name, "name"), need(value, "value");
     const int i = context->context.input_index(name);
     if (i < 0) context->context.fail_unknown_input(name);
-    context->context.set_input(size_t(i), value->value).check();
+    context->context.set_input(size_t(i), api::kept(value->value)).check();
   });
 }
 
@@ -186,8 +184,9 @@ vitrify_status vitrify_context_set_input_data(vitrify_context* context, const ch
                                               const void* data) {
   return guard([&] {
     need(context, "context"), need(name, "name");
-    require(int(dtype) > 0 && int(dtype) < kDTypeCount && dtype != VITRIFY_STRING && rank <= 64,
-            "data of this type or rank cannot be given in place");
+    require(
+        int(dtype) > 0 && int(dtype) < kDTypeCount && dtype != VITRIFY_STRING && rank <= kMaxRank,
+        "data of this type or rank cannot be given in place");
     if (rank) need(dims, "dims");
     const int i = context->context.input_index(name);
     if (i < 0) context->context.fail_unknown_input(name);
@@ -208,9 +207,10 @@ void vitrify_context_cancel(vitrify_context* context) {
 
 const vitrify_value* vitrify_context_output(vitrify_context* context, size_t i) {
   if (!context || i >= context->context.engine().graph().outputs.size()) return nullptr;
-  context->outputs.resize(context->context.engine().graph().outputs.size());
   try {
-    context->outputs[i] = std::make_unique<vitrify_value>(context->context.output(i));
+    context->outputs.resize(context->context.engine().graph().outputs.size());
+    if (!context->outputs[i])
+      context->outputs[i] = std::make_unique<vitrify_value>(context->context.output(i));
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -225,16 +225,16 @@ vitrify_status vitrify_context_get_stats(const vitrify_context* context,
                                          vitrify_context_stats* stats) {
   return guard([&] {
     need(context, "context"), need(stats, "stats");
-    require(stats->struct_size >= sizeof(vitrify_context_stats),
-            "struct_size of the stats is not set");
+    vitrify_context_stats all = api::read_struct(*stats);
     const Binding* binding = context->context.binding();
     require(binding != nullptr, "no shapes are bound: run the context first");
-    stats->arena_bytes = binding->arena_bytes;
-    stats->arena_lower_bound_bytes = binding->arena_lower_bound;
-    stats->weight_bytes = context->context.engine().weight_bytes();
+    all.arena_bytes = binding->arena_bytes;
+    all.arena_lower_bound_bytes = binding->arena_lower_bound;
+    all.weight_bytes = context->context.engine().weight_bytes();
     const Plan& plan = context->context.plan()->plan;
-    stats->steps = int32_t(plan.steps.size());
-    stats->reference_steps = context->context.engine().reference_steps(plan);
+    all.steps = int32_t(plan.steps.size());
+    all.reference_steps = context->context.engine().reference_steps(plan);
+    std::memcpy(stats, &all, std::min(stats->struct_size, sizeof all));
   });
 }
 

@@ -1,7 +1,9 @@
 // What the C interface's handles hold, and how exceptions become statuses.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
@@ -52,6 +54,19 @@ vitrify_status guard(F&& f) {
 inline void need(const void* pointer, const char* what) {
   require(pointer != nullptr, what, " must not be NULL");
 }
+
+/// The struct of a caller whose header may be older or newer than ours: what it lacks is zero.
+/// Throws a user error when `struct_size` is not set.
+template <class T>
+T read_struct(const T& given) {
+  require(given.struct_size >= sizeof given.struct_size, "struct_size is not set");
+  T all = {};
+  std::memcpy(&all, &given, std::min(given.struct_size, sizeof all));
+  return all;
+}
+
+/// With memory of its own: what a context gives out is overwritten by its next run.
+Value kept(const Value& value);
 
 /// A copy that vitrify_string_free frees.
 char* give_string(const std::string& text);

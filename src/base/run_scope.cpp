@@ -12,7 +12,8 @@ namespace vitrify {
 void MemoryAccount::expect_room(int64_t bytes) const {
   const int64_t held = this->held();
   require(bytes <= limit_ && held <= limit_ - bytes, "no room for ", bytes, " bytes: ", held,
-          " bytes of the memory limit of ", limit_, " bytes are taken");
+          " bytes of the memory limit of ", limit_,
+          " bytes are taken; raise the memory limit, or give smaller inputs");
 }
 
 void MemoryAccount::charge(int64_t bytes) {

@@ -32,6 +32,8 @@ class AliasPlanner {
         values_.push_back({int32_t(first_.size()) - 1, int32_t(o)});
     }
     parent_.assign(values_.size(), -1);
+    for (size_t v = 0; v < values_.size(); ++v)
+      root_.push_back(int32_t(v)), members_.push_back({int32_t(v)});
     strided_.assign(values_.size(), false);
     vanished_.assign(graph.nodes.size(), false);
     uses_ = collect_uses(graph);
@@ -79,8 +81,14 @@ class AliasPlanner {
 
   void alias(Alias a, int32_t parent, bool strided) {
     plan_.aliases.push_back(a);
-    parent_[size_t(flat(a.value))] = parent;
-    strided_[size_t(flat(a.value))] = strided;
+    const auto value = size_t(flat(a.value));
+    parent_[value] = parent;
+    strided_[value] = strided;
+    std::vector<int32_t> joining = std::move(members_[value]);
+    for (int32_t v : joining) {
+      root_[size_t(v)] = root_[size_t(parent)];
+      members_[size_t(root_[size_t(parent)])].push_back(v);
+    }
   }
 
   /// True when every reader of the transpose's result reads it by strides.
@@ -169,16 +177,10 @@ class AliasPlanner {
       alias({Alias::Kind::kConcat, node.inputs[i], int32_t(i), n}, flat({n, 0}), !dense);
   }
 
-  int32_t root(int32_t v) const {
-    while (parent_[size_t(v)] >= 0) v = parent_[size_t(v)];
-    return v;
-  }
-
   /// Nobody reads memory of x's root after node n, nor n itself but through operand `operand`.
   bool dies(int32_t x_root, int32_t n, int32_t operand) const {
-    for (size_t z = 0; z < values_.size(); ++z) {
-      if (root(int32_t(z)) != x_root) continue;
-      const ValueId v = values_[z];
+    for (int32_t member : members_[size_t(x_root)]) {
+      const ValueId v = values_[size_t(member)];
       if (is_output(v) || (step_of_[size_t(v.node)] < 0)) return false;
       for (const Use& use : uses_[size_t(v.node)][size_t(v.output)]) {
         if (step_of_[size_t(use.node)] < 0 || vanished_[size_t(use.node)]) continue;
@@ -201,7 +203,7 @@ class AliasPlanner {
       const Type &from = graph_.type(x), &to = graph_.type(y);
       if (from.dtype != to.dtype || element_count(*from.shape) != element_count(*to.shape))
         continue;
-      if (!dies(root(flat(x)), n, int32_t(i))) continue;
+      if (!dies(root_[size_t(flat(x))], n, int32_t(i))) continue;
       const Alias over{Alias::Kind::kInPlace, y, int32_t(i), -1};
       if (allowed_(over)) return alias(over, flat(x), false);
     }
@@ -211,7 +213,8 @@ class AliasPlanner {
   Plan& plan_;
   const AllowAlias& allowed_;
   std::set<std::string> symbols_;
-  std::vector<int32_t> step_of_, first_, parent_;
+  std::vector<int32_t> step_of_, first_, parent_, root_;
+  std::vector<std::vector<int32_t>> members_;  ///< per root: the values in its memory
   std::vector<const Tactic*> tactics_;
   std::vector<ValueId> values_;
   std::vector<bool> strided_, vanished_;

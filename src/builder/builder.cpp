@@ -211,10 +211,10 @@ BuildResult build_imported(Graph graph, const BuildOptions& options, BuildReport
   explain_aliases(graph, plans, bodies, report.decisions);
   explain_left_out(graph, constants, report.decisions);
   check_left_out(passes, report.decisions);
+  tell(options, "done", 1);  // before the file is in place: a callback may end the build
   BuildResult result;
   result.engine = writer->finish(graph, plans, bodies, constants, needed_features(plans, bodies));
   report.stages.emplace_back("write", milliseconds_since(mark));
-  tell(options, "done", 1);
   report.seconds += milliseconds_since(start) / 1e3;
   result.report = std::move(report);
   return result;

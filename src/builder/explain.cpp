@@ -18,9 +18,10 @@ OriginMap origins_with_bodies(const std::vector<const Graph*>& graphs) {
   return all;
 }
 
-/// Whether something was imported in the node's place: a function's body, or a branch.
-bool is_inlined(const OriginMap& origins, const std::string& origin) {
-  const std::string path = origin + "/";
+/// Whether the branch that an If always takes was imported in its place.
+bool is_inlined(const OriginMap& origins, const onnx::ImportedNode& node) {
+  if (node.op != "If") return false;
+  const std::string path = node.origin + "/";
   auto at = origins.lower_bound(path);
   return at != origins.end() && at->first.compare(0, path.size(), path) == 0;
 }
@@ -87,7 +88,7 @@ void explain_import(const Graph& graph, const std::vector<onnx::ImportedNode>& n
     const Nodes made = at == origins.end() ? Nodes() : at->second;
     if ((made.size() == 1 && node.newest) || node.op == "Constant") continue;
     const std::string form = node.since ? cat(node.op, "-", node.since) : node.op + " (function)";
-    if (!node.since || (made.empty() && is_inlined(origins, node.origin)))
+    if (!node.since || (made.empty() && is_inlined(origins, node)))
       groups.add(cat(form, " -> its body"), "inlined in its place", node.origin);
     else
       groups.add(cat(form, " -> ", labels(made)), describe_import(made, node), node.origin);

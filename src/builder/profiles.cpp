@@ -59,7 +59,8 @@ Profile make_profile(const Graph& graph, const std::vector<InputShapes>& given) 
     for (const auto& input : graph.inputs) found |= input.name == g.name;
     std::string names;
     for (const auto& input : graph.inputs) names += cat(names.empty() ? "" : ", ", input.name);
-    require(found, "there is no input '", g.name, "': the model has ", names);
+    require(found, "there is no input '", g.name, "': the model has ",
+            names.empty() ? "no inputs" : names);
   }
   return profile;
 }
@@ -118,6 +119,8 @@ onnx::ImportOptions import_options(const BuildOptions& options) {
       if (options.profiles.size() == 1 && g.min == g.max)
         given.input_shapes.emplace_back(g.name, to_shape(g.min));
       Dims& known = extents.emplace(g.name, g.min).first->second;
+      require(known.size() == g.min.size(), "the profiles of input '", g.name, "' are of rank ",
+              known.size(), " and ", g.min.size(), ": give one rank in all");
       for (size_t a = 0; a < known.size(); ++a)
         if (a >= g.min.size() || a >= g.max.size() || g.min[a] != known[a] || g.max[a] != known[a])
           known[a] = -1;

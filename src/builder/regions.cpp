@@ -119,7 +119,7 @@ Verdict judge(const Graph& graph, int32_t n, std::span<const Profile> profiles,
     }
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::kInternal) throw;
-    return {true, "the extents are not known before a run"};
+    return {true, e.message()};
   }
   if (options.timing)
     return {!(fused <= apart),
@@ -138,7 +138,7 @@ Graph settle_regions(Graph graph, std::span<const Profile> profiles, const Build
     if (!node.op.is<Region>()) continue;
     const Verdict verdict = judge(graph, n, profiles, options);
     if (verdict.split) split.insert(&node);
-    trace.push_back({"settle_regions", verdict.split ? "region -> parts" : "region stays",
+    trace.push_back({"settle_regions", verdict.split ? "region -> parts" : "region -> region",
                      node.origins, cat(node.op.label(), ": ", verdict.reason)});
   }
   if (split.empty()) return graph;

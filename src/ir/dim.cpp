@@ -33,6 +33,33 @@ std::strong_ordering operator<=>(const Dim& a, const Dim& b) {
   return a.constant_ <=> b.constant_;
 }
 
+namespace {
+constexpr int64_t kMaxSize = 2048, kMaxTerms = 256;
+constexpr int kMaxDepth = 64;  // as of the parser
+constexpr std::string_view kTooLarge =
+    "the expression of a dimension grows too large: fix some of the model's dimensions";
+}  // namespace
+
+int64_t Dim::size() const {
+  int64_t size = 0;
+  if (terms_)
+    for (const Term& t : *terms_)
+      for (const Atom& f : t.factors) size += f->size;
+  return size;
+}
+
+int Dim::depth() const {
+  int depth = 0;
+  if (terms_)
+    for (const Term& t : *terms_)
+      for (const Atom& f : t.factors) depth = std::max(depth, f->depth);
+  return depth;
+}
+
+bool Dim::is_large() const {
+  return terms_ && (terms_->size() > 8 || size() > 128 || depth() > 32);
+}
+
 Dim Dim::of_terms(int64_t constant, Terms terms) {
   std::sort(terms.begin(), terms.end(),
             [](const Term& x, const Term& y) { return compare(x.factors, y.factors) < 0; });
@@ -44,14 +71,20 @@ Dim Dim::of_terms(int64_t constant, Terms terms) {
       merged.push_back(std::move(t));
   }
   std::erase_if(merged, [](const Term& t) { return t.coefficient == 0; });
+  // Its negative is no int64.
+  for (const Term& t : merged) require(t.coefficient != INT64_MIN, "dimension overflows");
   Dim d(constant);
   if (!merged.empty()) d.terms_ = std::make_shared<const Terms>(std::move(merged));
+  require(!d.terms_ || (int64_t(d.terms_->size()) <= kMaxTerms && d.size() <= kMaxSize), kTooLarge);
   return d;
 }
 
 Dim Dim::of_atom(AtomKind kind, std::string name, Dim a, Dim b) {
-  auto atom =
-      std::make_shared<const AtomNode>(AtomNode{kind, std::move(name), std::move(a), std::move(b)});
+  const int64_t size = 1 + a.size() + b.size();
+  const int depth = kind == AtomKind::kSymbol ? 0 : 1 + std::max(a.depth(), b.depth());
+  require(depth <= kMaxDepth, kTooLarge);
+  auto atom = std::make_shared<const AtomNode>(
+      AtomNode{kind, std::move(name), std::move(a), std::move(b), size, depth});
   return of_terms(0, {Term{{std::move(atom)}, 1}});
 }
 
@@ -88,14 +121,14 @@ Dim operator*(const Dim& a, const Dim& b) {
   if (b.terms_) right = *b.terms_;
   if (a.constant_) left.push_back({{}, a.constant_});
   if (b.constant_) right.push_back({{}, b.constant_});
-  require(left.size() * right.size() <= 256, "dimension expression is too large");
+  require(left.size() * right.size() <= size_t(kMaxTerms), kTooLarge);
   Dim::Terms terms;
   int64_t constant = 0;
   for (const auto& x : left)
     for (const auto& y : right) {
       Dim::Term t{x.factors, checked_mul(x.coefficient, y.coefficient)};
       t.factors.insert(t.factors.end(), y.factors.begin(), y.factors.end());
-      require(t.factors.size() <= 64, "dimension expression is too large");
+      require(t.factors.size() <= 64, kTooLarge);
       std::sort(t.factors.begin(), t.factors.end(),
                 [](const auto& p, const auto& q) { return Dim::compare(p, q) < 0; });
       if (t.factors.empty())

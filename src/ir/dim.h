@@ -43,6 +43,13 @@ class Dim {
   /// Replaces symbols by `lookup`'s Dims.
   Dim substitute(const std::function<Dim(const std::string&)>& lookup) const;
   void collect_symbols(std::set<std::string>& out) const;
+  /// Symbols and operations as written out. An operation above 2048, of more than 256 terms or
+  /// nested deeper than 64 is refused with a user error.
+  int64_t size() const;
+  /// How deep the operations are nested; 0 for a polynomial of symbols.
+  int depth() const;
+  /// True where growing on would make walks over Dims slow: such an extent is better a symbol.
+  bool is_large() const;
   /// Text that `parse` reads back: "2*n + floordiv(h, 2) - 1".
   std::string str() const;
   /// Throws a user error on bad text.
@@ -83,6 +90,8 @@ class Dim {
 using Shape = std::vector<Dim>;
 /// Concrete extents.
 using Dims = std::vector<int64_t>;
+/// The most axes that what comes from outside may have.
+inline constexpr int64_t kMaxRank = 64;
 
 /// The product of all extents (1 for rank 0).
 Dim element_count(const Shape& shape);

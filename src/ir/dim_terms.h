@@ -9,6 +9,8 @@ struct Dim::AtomNode {
   AtomKind kind;
   std::string name;
   Dim a, b;
+  int64_t size = 1;
+  int depth = 0;
 };
 
 struct Dim::Term {

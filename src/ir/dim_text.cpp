@@ -76,15 +76,23 @@ class DimParser {
   }
   Dim expression(int depth) {
     require(depth <= 64, "dimension expression is nested too deeply");
-    Dim sum = eat('-') ? Dim(0) - term(depth) : term(depth);
+    Dim sum = signed_term(eat('-'), depth);
     for (;;) {
       if (eat('+'))
         sum = sum + term(depth);
       else if (eat('-'))
-        sum = sum - term(depth);
+        sum = sum + signed_term(true, depth);
       else
         return sum;
     }
+  }
+  Dim signed_term(bool negative, int depth) {
+    if (!negative) return term(depth);
+    space();
+    constexpr std::string_view kLeast = "9223372036854775808";  // no int64 without its sign
+    if (rest_.substr(0, kLeast.size()) != kLeast) return Dim(0) - term(depth);
+    rest_.remove_prefix(kLeast.size());
+    return INT64_MIN;
   }
   Dim term(int depth) {
     Dim product = factor(depth);

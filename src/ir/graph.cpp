@@ -111,6 +111,10 @@ void unite(std::vector<std::string>& into, const std::vector<std::string>& from)
 }
 }  // namespace
 
+std::string place_of(const Node& node) {
+  return node.origins.empty() ? node.op.label() : node.origins.front();
+}
+
 ValueId GraphBuilder::add(Op op, std::vector<ValueId> inputs, std::vector<std::string> origins,
                           int outputs, const Node* like) {
   for (ValueId v : inputs) {

@@ -32,6 +32,8 @@ struct Node {
   std::vector<Fact> facts;           ///< of each output
   std::vector<std::string> origins;  ///< the ONNX nodes that this node came from, sorted
 };
+/// Where an error lies: the user's node or, for one that no node gave, the op.
+std::string place_of(const Node& node);
 
 struct NamedValue {
   std::string name;
@@ -116,8 +118,8 @@ class GraphBuilder {
   /// The tensor of a Constant node, or null (also for no value).
   const Tensor* constant_of(ValueId v) const;
   int64_t fresh_constant_id() { return graph_.next_constant++; }
-  /// From here on the symbol means `known` in every op's fields: a rewrite has found out an extent that
-  /// only a run was to tell, and the node that would have told it is gone.
+  /// From here on the symbol means `known` in every op's fields: a rewrite has found out an extent
+  /// that only a run was to tell, and the node that would have told it is gone.
   void learn(const std::string& symbol, Dim known) { learned_[symbol] = std::move(known); }
   Graph& graph() { return graph_; }  ///< for names, states and permutations
   const Graph& graph() const { return graph_; }

@@ -15,7 +15,7 @@ namespace {
 void import_where(NodeContext& c) { c.outputs({c.add(Select{}, {c.in(0), c.in(1), c.in(2)})}); }
 
 void import_cast_to(NodeContext& c, DType to) {
-  require(to != DType::kUndefined, "attribute 'to' is missing");
+  require(to != DType::kUndefined, "attribute 'to' is missing or 0");
   Cast op{.to = to, .saturate = c.int_attribute("saturate", 1) != 0};
   if (to == DType::kFloat8E8M0) {
     std::string mode = c.string_attribute("round_mode", "up");
@@ -54,7 +54,9 @@ void import_cast_by_name(NodeContext& c) {
 }
 
 void import_bitcast(NodeContext& c) {
-  c.outputs({c.add(BitCast{c.dtype_attribute("to", DType::kUndefined)}, {c.in(0)})});
+  const DType to = c.dtype_attribute("to", DType::kUndefined);
+  require(to != DType::kUndefined, "attribute 'to' is missing or 0");
+  c.outputs({c.add(BitCast{to}, {c.in(0)})});
 }
 
 void import_identity(NodeContext& c) { c.outputs({c.in(0)}); }

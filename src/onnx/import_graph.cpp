@@ -27,7 +27,7 @@ void check_input(const Graph& graph, std::string_view name) {
     require(t.name != name, "'", name,
             "' is an initializer of the model and no input: it is built ",
             "in as a constant; list it among the model's inputs to give it with every run");
-  fail("there is no input '", name, "': the model has ", names);
+  fail("there is no input '", name, "': the model has ", names.empty() ? "no inputs" : names);
 }
 
 /// Names of the input's dims that its given shape makes numbers: in other inputs, too.

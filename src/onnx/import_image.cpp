@@ -62,25 +62,16 @@ void keep_resized_axes(NodeContext& c, Resize& op, ValueId x, ValueId& scales, V
   }
 }
 
-/// The rank of x; where it is unknown, the number of scales or sizes when they are for all axes.
-int64_t resized_rank(const NodeContext& c, const Resize& op, ValueId x, ValueId scales,
-                     ValueId sizes) {
-  const ValueId list = sizes.valid() ? sizes : scales;
-  if (c.rank(x) >= 0 || !op.axes.empty() || !list.valid() || c.rank(list) != 1)
-    return c.known_rank(x);
-  const Dim& count = c.type(list).shape->front();
-  return count.is_constant() ? count.value() : c.known_rank(x);
-}
-
 void add_resize(NodeContext& c, Resize op, ValueId roi, ValueId scales, ValueId sizes) {
   ValueId x = c.in(0);
-  int64_t rank = resized_rank(c, op, x, scales, sizes);
-  if (op.axes.empty())
-    for (int64_t a = 0; a < rank; ++a) op.axes.push_back(a);
-  for (int64_t& a : op.axes) a = c.axis(a, rank);
   if (op.coordinates != Resize::Coordinates::kTfCropAndResize) roi = {};
   if (sizes.valid()) scales = {};
-  keep_resized_axes(c, op, x, scales, sizes);
+  if (const int rank = c.rank(x); rank >= 0) {
+    if (op.axes.empty())
+      for (int64_t a = 0; a < rank; ++a) op.axes.push_back(a);
+    for (int64_t& a : op.axes) a = c.axis(a, rank);
+    keep_resized_axes(c, op, x, scales, sizes);
+  }
   c.outputs({c.add(op, {x, roi, scales, sizes})});
 }
 

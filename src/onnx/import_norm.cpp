@@ -104,7 +104,10 @@ void import_batch_normalization(NodeContext& c) {
 
 Ints trailing_axes(NodeContext& c, ValueId x) {
   const int64_t first = c.int_attribute("axis", -1);
-  if (c.rank(x) < 0 && first < 0) return axes_between(first, 0);
+  if (c.rank(x) < 0 && first < 0) {
+    require(first >= -kMaxRank, "axis ", first, " is out of range");
+    return axes_between(first, 0);
+  }
   int rank = c.known_rank(x);
   return axes_between(c.axis(first, rank), rank);
 }

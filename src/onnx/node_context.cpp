@@ -110,9 +110,9 @@ Tensor NodeContext::tensor_attribute(std::string_view name) const {
 
 DType NodeContext::dtype_attribute(std::string_view name, DType otherwise) const {
   int64_t number = int_attribute(name, int64_t(otherwise));
-  require(number >= 0 && number < kDTypeCount && (number > 0 || !has_attribute(name)),
-          "attribute '", name, "' is the unknown element type ", number);
-  return DType(number);
+  require(number >= 0 && number < kDTypeCount, "attribute '", name,
+          "' is the unknown element type ", number);
+  return number == 0 ? otherwise : DType(number);  // UNDEFINED says what leaving out says
 }
 
 namespace {

@@ -28,7 +28,7 @@ DType checked_dtype(const TensorProto& p) {
 }
 
 int64_t checked_count(const TensorProto& p) {
-  require(p.dims.size() <= 64, who(p), " has ", p.dims.size(), " axes");
+  require(p.dims.size() <= kMaxRank, who(p), " has ", p.dims.size(), " axes");
   int64_t count = 0;
   try {
     count = element_count(p.dims);

@@ -110,7 +110,7 @@ std::vector<Value> run_nodes(const Graph& graph, std::vector<Value> inputs, Bind
     values[n].resize(node.types.size());
     if (guards) check_guards(graph, int32_t(n), bindings);
     run_reference(node, arguments, values[n], bindings);
-    std::string where = node.origins.empty() ? std::string(node.op.label()) : node.origins.front();
+    const std::string where = place_of(node);
     for (size_t o = 0; o < node.types.size(); ++o)
       bind_symbols(node.types[o], values[n][o], cat("the result of ", where), bindings);
     if (on_node) on_node(int32_t(n), values[n]);

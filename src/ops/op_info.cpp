@@ -55,6 +55,15 @@ Dim InferContext::fresh(int output, int axis) {
   return Dim::symbol(cat("?", (*next_symbol_)++));
 }
 
+void InferContext::output(Type type, Fact fact) {
+  const int at = int(result_.types.size());
+  if (type.has_rank())
+    for (size_t a = 0; a < type.shape->size(); ++a)
+      if ((*type.shape)[a].is_large()) (*type.shape)[a] = fresh(at, int(a));
+  if (fact && std::ranges::any_of(*fact, [](const Dim& d) { return d.is_large(); })) fact.reset();
+  result_.types.push_back(std::move(type)), result_.facts.push_back(std::move(fact));
+}
+
 Shape InferContext::fresh_shape(int output, int rank) {
   Shape shape;
   for (int a = 0; a < rank; ++a) shape.push_back(fresh(output, a));

@@ -47,9 +47,9 @@ class InferContext {
   /// A shape of `rank` fresh symbols.
   Shape fresh_shape(int output, int rank);
 
-  void output(Type type, Fact fact = {}) {
-    result_.types.push_back(std::move(type)), result_.facts.push_back(std::move(fact));
-  }
+  /// The next output. An extent whose expression is large becomes a fresh symbol, a fact with such
+  /// an element nothing: chains of hundreds of ops then stay cheap.
+  void output(Type type, Fact fact = {});
   Inferred take() { return std::move(result_); }
 
  private:
@@ -90,7 +90,7 @@ class ReferenceCall {
   /// Expand, Slice begins …): `dim(d)` evaluates such an attribute.
   int64_t dim(const Dim& d) const { return d.is_constant() ? d.value() : lookup_dim(d); }
   std::function<int64_t(const std::string&)>
-      symbols;  ///< values of symbols; set by the interpreter
+      symbols;       ///< values of symbols; set by the interpreter
   RunBody run_body;  ///< for control flow; set by whoever runs the node
 
  private:

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "base/error.h"
 #include "ops/pointwise.h"
 #include "ops/row_kernels.h"
@@ -151,6 +153,8 @@ std::vector<Sample> samples_cast(uint64_t seed) {
                      {random_tensor(random, DType::kFloat32, {9}, -999, 999)}});
   samples.push_back({Cast{DType::kFloat32}, {Tensor::strings({3}, {"1.5", "-2e3", "NaN"})}});
   samples.push_back({Cast{DType::kFloat16}, {random_tensor(random, DType::kFloat32, {})}});
+  samples.push_back({Cast{DType::kBool},
+                     {Tensor::of<double>(DType::kFloat64, {5}, {1e-300, 0, -1e-310, 5, NAN})}});
   samples.push_back({Cast{DType::kFloat32}, {random_tensor(random, DType::kInt64, {0, 2})}});
   return samples;
 }

@@ -32,7 +32,6 @@ void give(InferContext& c, std::optional<Shape> shape, void (*reference)(Referen
   Type type = shape ? Type::tensor(c.dtype(0), std::move(*shape)) : Type::unranked(c.dtype(0));
   c.output(type, moved_fact(c, type, reference, {0}));
 }
-constexpr int64_t kMaxRank = 64;  // of a rank that only an input's length tells
 }  // namespace
 
 // ---- Reshape ----

@@ -146,6 +146,8 @@ using Coordinates = Resize::Coordinates;
 
 /// In the precision of T: nearest is taken in f32, as PyTorch and ONNX Runtime do, since a position
 /// half way between two elements falls to one or the other with the rounding.
+/// `half_pixel_symmetric` and `align_corners` at scales that do not divide evenly may still fall to
+/// another than there.
 template <class T>
 T source_position(const Resize& op, T j, int64_t in, int64_t out, T scale, T roi_begin, T roi_end) {
   const T half = T(0.5), width = scale * T(in), last = T(in - 1);
@@ -221,11 +223,14 @@ ResizeAxis resize_axis(const Resize& op, int64_t in, int64_t out, double scale, 
   if (!nearest) axis.weights.resize(size_t(checked_mul(out, axis.taps)));
   bool crop = op.coordinates == Coordinates::kTfCropAndResize;
   if (crop) axis.outside.resize(size_t(out));
+  // Indices beyond 2^24 are no floats.
+  const bool in_float = nearest && std::max(in, out) <= (int64_t{1} << 24);
   double limit = double(std::max<int64_t>(2 * in, 2)) + 16;  // beyond it the border repeats
   for (int64_t j = 0; j < out; ++j) {
-    double x = nearest ? double(source_position<float>(op, float(j), in, out, float(scale),
-                                                       float(roi_begin), float(roi_end)))
-                       : source_position<double>(op, double(j), in, out, scale, roi_begin, roi_end);
+    double x = in_float
+                   ? double(source_position<float>(op, float(j), in, out, float(scale),
+                                                   float(roi_begin), float(roi_end)))
+                   : source_position<double>(op, double(j), in, out, scale, roi_begin, roi_end);
     if (crop) axis.outside[size_t(j)] = !(x >= 0 && x <= double(in - 1));
     x = std::isnan(x) ? 0 : std::clamp(x, -limit, limit);
     int64_t at = int64_t(nearest ? nearest_position(op.nearest, x) : std::floor(x));

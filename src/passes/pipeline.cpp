@@ -105,13 +105,16 @@ Graph run_pass(const PassRow& row, const Graph& graph, const PipelineOptions& op
                       options.fold_budget, options.computing_types});
   if (!traces) return after;
   explain_changes(graph, after, row.name, trace, first);
-  const auto refused =
-      std::find_if(trace.begin() + ptrdiff_t(first), trace.end(),
-                   [&](const Decision& d) { return has_name(options.disabled_rules, d.rule); });
-  if (refused == trace.end()) return after;
-  const Decision left{refused->pass, refused->rule, refused->where, std::string(kLeftOut)};
-  trace.erase(trace.begin() + ptrdiff_t(first), trace.end());
-  trace.push_back(left);
+  Trace left;
+  for (size_t i = first; i < trace.size(); ++i) {
+    const Decision& d = trace[i];
+    if (has_name(options.disabled_rules, d.rule) &&
+        std::ranges::none_of(left, [&](const Decision& l) { return l.rule == d.rule; }))
+      left.push_back({d.pass, d.rule, d.where, std::string(kLeftOut)});
+  }
+  if (left.empty()) return after;
+  trace.resize(first);
+  trace.insert(trace.end(), left.begin(), left.end());
   return graph;
 }
 

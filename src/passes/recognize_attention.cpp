@@ -43,6 +43,15 @@ bool rank4(Match& m, std::string_view v) {
          (t == DType::kFloat32 || t == DType::kFloat16 || t == DType::kBFloat16);
 }
 
+/// Whether adding the mask leaves the scores their shape, as far as it is proved.
+bool broadcasts_to(const Shape& mask, const Shape& scores) {
+  if (mask.size() > scores.size()) return false;
+  const size_t more = scores.size() - mask.size();
+  for (size_t i = 0; i < mask.size(); ++i)
+    if (!(mask[i] == Dim(1) || mask[i] == scores[more + i])) return false;
+  return true;
+}
+
 /// q, k, v of equal batch and heads; a scale of one number; a mask that broadcasts to the scores.
 ValueId attention(Match& m, bool scaled, bool divide, bool masked) {
   for (std::string_view v : {"q", "k", "v"})
@@ -60,7 +69,9 @@ ValueId attention(Match& m, bool scaled, bool divide, bool masked) {
   std::vector<ValueId> inputs{m["q"], m["k"], m["v"]};
   if (masked) {
     const Type& mask = m.type("mask");
-    if (!mask.has_rank() || mask.dtype != m.type("q").dtype || mask.shape->size() > 4) return {};
+    if (!mask.has_rank() || mask.dtype != m.type("q").dtype ||
+        !broadcasts_to(*mask.shape, {q[0], q[1], q[2], k[2]}))
+      return {};
     inputs.push_back(m["mask"]);
   }
   return m.add(Attention{scale}, std::move(inputs));
@@ -69,7 +80,8 @@ ValueId attention(Match& m, bool scaled, bool divide, bool masked) {
 std::map<std::string_view, Tensor> sample(Rng& r) {
   int64_t b = int64_t(r() % 3), h = int64_t(r() % 3 + 1), s = int64_t(r() % 5 + 1),
           t = int64_t(r() % 5 + 1), d = int64_t(r() % 6 + 1);
-  Dims mask = r() % 2 ? Dims{b, 1, 1, t} : Dims{s, t};
+  const Dims masks[] = {{b, 1, 1, t}, {s, t}, {b == 1 ? 2 : b, 1, s, t}};  // one widens the scores
+  const Dims& mask = masks[r() % 3];
   return {{"q", random(r, {b, h, s, d})},
           {"k", random(r, {b, h, t, d})},
           {"v", random(r, {b, h, t, d + 1})},

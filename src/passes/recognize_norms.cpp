@@ -30,7 +30,9 @@ Pattern reciprocal(Pattern x) { return unary(UnaryKind::kReciprocal, std::move(x
 std::map<std::string_view, Tensor> rows(Rng& r) {
   Tensor x(DType::kFloat32, {int64_t(r() % 4), int64_t(r() % 5 + 2)});
   for (int64_t i = 0; i < x.size(); ++i) set_double(x, i, double(r() % 1000) / 100 - 5);
-  return {{"x", x}, {"eps", Tensor::scalar(1e-3f)}};
+  Tensor eps(DType::kFloat32, Dims(r() % 4, 1));  // of rank 3: more axes than x has
+  set_double(eps, 0, 1e-3);
+  return {{"x", x}, {"eps", eps}};
 }
 
 /// x - mean(x); its two appearances in a layer norm are one shared node.
@@ -38,24 +40,25 @@ Pattern centered(std::string_view name) {
   return sub(any("x"), mean(any("x"), "mean").keep()).as(name).keep();
 }
 
+/// For f32 alone, and where no constant of one element has axes that x lacks.
+bool keeps_type(Match& m) {
+  return m.type("x").dtype == DType::kFloat32 && m.type("x") == m.type(m.root());
+}
 bool one_number(Match& m, std::string_view name) { return m.constant(name).size() == 1; }
 
 ValueId layer_norm(Match& m) {
   const auto &mean_op = m.op<Reduce>("mean"), &variance = m.op<Reduce>("variance");
-  if (!one_number(m, "eps") || mean_op.axes != variance.axes ||
-      m.type("x").dtype != DType::kFloat32)
-    return {};
+  if (!one_number(m, "eps") || mean_op.axes != variance.axes || !keeps_type(m)) return {};
   return m.add(Normalize{mean_op.axes, double_at(m.constant("eps"), 0), false}, {m["x"]});
 }
 ValueId rms_norm(Match& m) {
-  if (!one_number(m, "eps") || m.type("x").dtype != DType::kFloat32) return {};
+  if (!one_number(m, "eps") || !keeps_type(m)) return {};
   return m.add(Normalize{m.op<Reduce>("variance").axes, double_at(m.constant("eps"), 0), true},
                {m["x"]});
 }
 ValueId softmax(Match& m) {
   const auto &sum = m.op<Reduce>("sum"), &top = m.op<Reduce>("top");
-  if (sum.axes.size() != 1 || sum.axes != top.axes || m.type("x").dtype != DType::kFloat32)
-    return {};
+  if (sum.axes.size() != 1 || sum.axes != top.axes || !keeps_type(m)) return {};
   return m.add(Softmax{sum.axes[0]}, {m["x"]});
 }
 

@@ -109,7 +109,7 @@ class Widener {
   bool reads_wide(const Node& n) const {
     return std::ranges::any_of(n.inputs, [&](ValueId v) { return wide_.count(v) > 0; });
   }
-  /// The half type that the node is about; kUndefined when none, or an operand's rank is unknown.
+  /// The half type that the node is about; kUndefined when none.
   DType half_of(const Node& n) const {
     DType half = DType::kUndefined;
     auto look = [&](const Type& t) {
@@ -170,9 +170,10 @@ class Widener {
       else
         (*map_)[old] = {first.node, o};
     }
-    std::string effect = cat(n.op.label(), " computes in f32, ", name(half), " has no fast kernel");
+    const std::string label = n.op.label();
+    std::string effect = cat(label, " computes in f32, ", name(half), " has no fast kernel");
     if (grown_) effect += cat("; its constants take ", grown_, " bytes more");
-    context_.decide("widened", n.origins, effect);
+    context_.decide(cat(label, " in ", name(half), " -> ", label, " in f32"), n.origins, effect);
   }
 
   /// `v` is the f32 form of `old`.
@@ -187,6 +188,8 @@ class Widener {
     (*map_)[old] = b_->add(Cast{half}, {v}, n.origins);
     if (auto at = graph_.value_names.find(old); at != graph_.value_names.end())
       b_->graph().value_names.emplace(v, at->second);
+    if (auto at = graph_.onnx_permutations.find(old); at != graph_.onnx_permutations.end())
+      b_->graph().onnx_permutations.emplace(v, at->second);
   }
 
   /// True for a value that is none of the model's, as one ONNX node makes and reads it, and for one

@@ -60,7 +60,7 @@ struct Pattern {
 // The words that patterns are written with.
 Pattern any(std::string_view name);
 Pattern constant(std::string_view name);
-/// A constant of one element whose value is within 1e-6 relative of v.
+/// A constant of one element: v, or within 1e-6 relative of it where v is no half of an integer.
 Pattern scalar(float v);
 Pattern unary(UnaryKind kind, Pattern x);
 Pattern binary(BinaryKind kind, Pattern a, Pattern b);

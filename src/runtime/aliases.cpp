@@ -1,4 +1,6 @@
 // Which aliases are sound. The builder proposes only such; a plan from a file must be checked.
+#include <algorithm>
+
 #include "backend/backend.h"
 #include "base/error.h"
 #include "runtime/layout.h"
@@ -6,10 +8,75 @@
 namespace vitrify {
 namespace {
 
+constexpr int32_t kOutput = INT32_MAX;  ///< the step that "reads" outputs
+
+/// Who reads last what shares memory. Values lie in an order in which a root's, and those made from
+/// any value, follow each other, so that all but these are two runs.
+class Readers {
+ public:
+  Readers(const Graph& graph, const Plan& plan, const Layout& layout) : root_(layout.root) {
+    put_in_order(layout.parent);
+    std::vector<int32_t> last(root_.size(), -1);
+    for (size_t s = 0; s < plan.steps.size(); ++s)
+      for (ValueId x : graph.nodes[size_t(plan.steps[s].node)].inputs)
+        if (x.valid()) last[at_[size_t(layout.flat(x))]] = int32_t(s);
+    for (const auto& o : graph.outputs) last[at_[size_t(layout.flat(o.value))]] = kOutput;
+    before_ = after_ = last;
+    for (size_t i = 1; i < last.size(); ++i)
+      if (is_same_root(i - 1, i)) before_[i] = std::max(before_[i], before_[i - 1]);
+    for (size_t i = last.size(); i-- > 1;)
+      if (is_same_root(i - 1, i)) after_[i - 1] = std::max(after_[i - 1], after_[i]);
+  }
+
+  bool is_made_from(int32_t z, int32_t v) const {
+    return at_[size_t(z)] >= at_[size_t(v)] && at_[size_t(z)] < end_[size_t(v)];
+  }
+  /// The last step to read a value of v's memory that is not made from v; -1: none does.
+  int32_t last_outside(int32_t v) const {
+    const size_t first = at_[size_t(v)], end = end_[size_t(v)];
+    int32_t last = -1;
+    if (first > 0 && is_same_root(first - 1, first)) last = before_[first - 1];
+    if (end < order_.size() && is_same_root(first, end)) last = std::max(last, after_[end]);
+    return last;
+  }
+
+ private:
+  bool is_same_root(size_t i, size_t j) const {
+    return root_[size_t(order_[i])] == root_[size_t(order_[j])];
+  }
+
+  void put_in_order(const std::vector<int32_t>& parent) {
+    std::vector<std::vector<int32_t>> children(parent.size());
+    std::vector<int32_t> open;
+    for (size_t v = parent.size(); v-- > 0;)
+      (parent[v] < 0 ? open : children[size_t(parent[v])]).push_back(int32_t(v));
+    at_.resize(parent.size());
+    while (!open.empty()) {
+      const int32_t v = open.back();
+      open.pop_back();
+      at_[size_t(v)] = order_.size();
+      order_.push_back(v);
+      open.insert(open.end(), children[size_t(v)].begin(), children[size_t(v)].end());
+    }
+    CHECK(order_.size() == parent.size());  // no value is made from itself
+    end_ = at_;
+    for (size_t i = order_.size(); i-- > 0;) {
+      const auto v = size_t(order_[i]);
+      end_[v] = std::max(end_[v], i + 1);
+      if (parent[v] >= 0) end_[size_t(parent[v])] = std::max(end_[size_t(parent[v])], end_[v]);
+    }
+  }
+
+  const std::vector<int32_t>& root_;
+  std::vector<int32_t> order_, before_, after_;  ///< per place: a value; the last up to it, from it
+  std::vector<size_t> at_, end_;  ///< per value: its place, and the end of what is made from it
+};
+
 struct Checker {
   const Graph& graph;
   const Plan& plan;
   const Layout& layout;
+  const Readers readers{graph, plan, layout};
 
   const Type& type(int32_t v) const { return graph.type(layout.values[size_t(v)]); }
 
@@ -98,24 +165,15 @@ struct Checker {
   /// Nothing that shares the memory and is not made from v is read after step s, nor by s itself
   /// through another operand.
   void check_dead(const Node& producer, int32_t v, int32_t s, int32_t operand) const {
-    std::vector<bool> other(layout.values.size());
-    for (size_t z = 0; z < other.size(); ++z)
-      other[z] = layout.root[z] == layout.root[size_t(v)] && !descends(int32_t(z), v);
-    auto reads_other = [&](ValueId x) { return x.valid() && other[size_t(layout.flat(x))]; };
-    for (size_t i = 0; i < producer.inputs.size(); ++i)
-      require(int32_t(i) == operand || !reads_other(producer.inputs[i]),
+    for (size_t i = 0; i < producer.inputs.size(); ++i) {
+      if (int32_t(i) == operand || !producer.inputs[i].valid()) continue;
+      const int32_t x = layout.flat(producer.inputs[i]);
+      require(layout.root[size_t(x)] != layout.root[size_t(v)] || readers.is_made_from(x, v),
               "the plan overwrites a value that the same step reads twice");
-    for (size_t later = size_t(s) + 1; later < plan.steps.size(); ++later)
-      for (ValueId x : graph.nodes[size_t(plan.steps[later].node)].inputs)
-        require(!reads_other(x), "the plan overwrites a value that is read later");
-    for (const auto& o : graph.outputs)
-      require(!reads_other(o.value), "the plan overwrites output '", o.name, "'");
-  }
-
-  bool descends(int32_t z, int32_t from) const {
-    for (; z >= 0; z = layout.parent[size_t(z)])
-      if (z == from) return true;
-    return false;
+    }
+    const int32_t last = readers.last_outside(v);
+    require(last != kOutput, "the plan overwrites an output");
+    require(last <= s, "the plan overwrites a value that is read later");
   }
 };
 

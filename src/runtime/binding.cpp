@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "ops/guards.h"
+#include "runtime/body_calls.h"
 #include "runtime/memory_planner.h"
 
 namespace vitrify {
@@ -33,8 +34,7 @@ Binding::Binding(const Engine& engine, const LoadedPlan& plan, Bindings given,
 }
 
 std::string Binding::where(int32_t node) const {
-  const Node& n = engine_.graph().nodes[size_t(node)];
-  return n.origins.empty() ? n.op.label() : n.origins.front();
+  return place_of(engine_.graph().nodes[size_t(node)]);
 }
 
 int64_t Binding::eval(const Dim& d) const {
@@ -76,11 +76,14 @@ void Binding::bind_values(std::span<const Value> inputs) {
       set_dims(layout.flat(graph.inputs[i].value), inputs[i].tensor.dims());
   for (size_t n = 0; n < graph.nodes.size(); ++n) bind_node(int32_t(n));
   std::vector<int32_t> chain;
+  std::vector<bool> placed(values.size());
   for (size_t v = 0; v < values.size(); ++v) {
     chain.clear();
-    for (int32_t at = int32_t(v); layout.parent[size_t(at)] >= 0; at = layout.parent[size_t(at)])
+    for (auto at = int32_t(v); layout.parent[size_t(at)] >= 0 && !placed[size_t(at)];
+         at = layout.parent[size_t(at)])
       chain.push_back(at);
-    for (size_t i = chain.size(); i-- > 0;) place_or_explain(chain[i]);
+    for (size_t i = chain.size(); i-- > 0; placed[size_t(chain[i])] = true)
+      place_or_explain(chain[i]);
   }
 }
 
@@ -241,7 +244,7 @@ void Binding::bind_step(size_t s) {
   step.inputs.resize(inputs.size());
   step.outputs.resize(outputs.size());
   step.bound = !tactic;
-  if (!tactic) return;
+  if (!tactic) return bind_control_flow(s);
   const BoundNode bound{node.op,
                         info.inputs,
                         node.types,
@@ -258,6 +261,28 @@ void Binding::bind_step(size_t s) {
   }
   CHECK(step.workspace >= 0);
   step.bound = true;
+}
+
+/// Makes room for what the bodies of a step read elsewhere than its operands lie.
+void Binding::bind_control_flow(size_t s) {
+  const Node& node = engine_.graph().nodes[size_t(plan_.plan.steps[s].node)];
+  BoundStep& step = steps[s];
+  step.lent_offset.clear(), step.workspace = 0;
+  if (plan_.layout.late[s] || !lends_operands(engine_, node)) return;
+  step.lent_offset.assign(node.inputs.size(), -1);
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const Role role = role_of(node.op, i);
+    if (role != Role::kSlice && role != Role::kOperand) continue;
+    const auto v = size_t(plan_.layout.flat(node.inputs[i]));
+    const bool is_view_of_input =
+        plan_.layout.storage[v] == Storage::kInput && plan_.layout.parent[v] >= 0;
+    if (role == Role::kOperand && !is_view_of_input) continue;
+    step.lent_offset[i] = step.workspace;
+    const Dims dims = lent_dims(node.op, i, values[v].dims);
+    const DType dtype = engine_.graph().type(node.inputs[i]).dtype;
+    step.workspace =
+        checked_add(step.workspace, align_block(byte_size(dtype, element_count(dims))));
+  }
 }
 
 void Binding::bind_late_step(size_t s) {

@@ -21,7 +21,10 @@ struct BoundStep {
   std::vector<Operand> inputs, outputs;  ///< room for the run's operands
   std::vector<int64_t> key;              ///< of a late step: the extents that it is bound for
   bool bound = false;
-  std::vector<Value> lent;  ///< of control flow that runs in place: inputs, as its bodies get them
+  /// Of control flow that can run in place, per input: where in the workspace its bodies' copy
+  /// lies; -1 where they need none. Empty for all else.
+  std::vector<int64_t> lent_offset;
+  std::vector<Value> lent;  ///< the inputs as its bodies get them; empty: not in place
   bool in_place = true;     ///< false: extents that iterations change were found
 };
 
@@ -63,6 +66,7 @@ class Binding {
   void place_box(int32_t v, const BoundValue& parent, const Dims& begins);
   void write_fact(int32_t v);
   void bind_step(size_t s);
+  void bind_control_flow(size_t s);
   void lay_out_arena();
   void check_dense(size_t s, int32_t v, bool strided_allowed) const;
   std::string where(int32_t node) const;

@@ -30,6 +30,7 @@ Context& Context::body_context(const Graph& body, std::shared_ptr<const Engine> 
     ContextOptions options = options_;
     options.account = account_;
     context = std::make_unique<Context>(std::move(engine), options);
+    context->is_body_ = true;
   }
   return *context;
 }
@@ -38,12 +39,12 @@ const Node& Context::node_of(size_t s) const {
   return engine_->graph().nodes[size_t(active_plan_->plan.steps[s].node)];
 }
 
-/// Input i of a node as its bodies get it. None for whole inputs of the graph, whose data may be
-/// others in every run; a buffer of its own for views of them, and for what iterations write.
-Value Context::lent_operand(const LoadedPlan& plan, const Binding& binding, int32_t n,
+/// Input i of step s as its bodies get it. None for whole inputs of the graph, whose data may be
+/// others in every run; a part of the step's workspace for views of them and for slices.
+Value Context::lent_operand(const LoadedPlan& plan, const Binding& binding, size_t s,
                             size_t i) const {
   const Graph& graph = engine_->graph();
-  const Layout& layout = plan.layout;
+  const int32_t n = plan.plan.steps[s].node;
   const Node& node = graph.nodes[size_t(n)];
   const Role role = role_of(node.op, i);
   if (role == Role::kCounter || role == Role::kCondition) {
@@ -53,37 +54,30 @@ Value Context::lent_operand(const LoadedPlan& plan, const Binding& binding, int3
     set_int(one, 0, 1);
     return one;
   }
-  const int32_t v = layout.flat(node.inputs[i]);
+  const int32_t v = plan.layout.flat(node.inputs[i]);
   const DType dtype = graph.type(node.inputs[i]).dtype;
-  Dims dims = binding.values[size_t(v)].dims;
-  if (role == Role::kSlice) {
-    dims.erase(dims.begin() + ptrdiff_t(input_axis(node.op, i, dims.size())));
-    return Tensor(dtype, dims);
-  }
+  const Dims dims = lent_dims(node.op, i, binding.values[size_t(v)].dims);
+  const BoundStep& step = binding.steps[s];
+  if (step.lent_offset[i] >= 0)
+    return Tensor::view(dtype, dims, arena_.get() + step.workspace_offset + step.lent_offset[i]);
   if (role == Role::kCarried) {
-    const int32_t home = layout.flat({n, int32_t(i - carried_by(node.op).first_input)});
-    return layout.storage[size_t(home)] == Storage::kNone
-               ? Tensor(dtype, dims)
-               : Tensor::view(dtype, dims, pointer(plan, binding, home));
+    const int32_t home = plan.layout.flat({n, int32_t(i - carried_by(node.op).first_input)});
+    return Tensor::view(dtype, dims, pointer(plan, binding, home));
   }
-  const bool of_input = layout.storage[size_t(v)] == Storage::kInput;
-  if (of_input && layout.parent[size_t(v)] < 0) return {};
-  return of_input ? Tensor(dtype, dims) : Tensor::view(dtype, dims, pointer(plan, binding, v));
+  if (plan.layout.storage[size_t(v)] == Storage::kInput) return {};
+  return Tensor::view(dtype, dims, pointer(plan, binding, v));
 }
 
 /// Lends the operands of all control flow that can run in place.
 void Context::lend_operands(const LoadedPlan& plan, Binding& binding) const {
   for (size_t s = 0; s < binding.steps.size(); ++s) {
-    const int32_t n = plan.plan.steps[s].node;
-    const Node& node = engine_->graph().nodes[size_t(n)];
     BoundStep& step = binding.steps[s];
-    if (plan.tactics[s] || plan.layout.late[s] || !step.in_place || !lends_operands(*engine_, node))
-      continue;
     step.lent.clear();
-    for (size_t i = 0; i < node.inputs.size(); ++i)
-      step.lent.push_back(node.inputs[i].valid() || role_of(node.op, i) != Role::kOperand
-                              ? lent_operand(plan, binding, n, i)
-                              : Value());
+    if (!step.in_place || step.lent_offset.empty()) continue;
+    std::vector<Value> lent;
+    for (size_t i = 0; i < step.lent_offset.size(); ++i)
+      lent.push_back(lent_operand(plan, binding, s, i));
+    step.lent = std::move(lent);
   }
 }
 
@@ -104,7 +98,6 @@ Context& Context::enter_body(size_t s, int which) {
     }
     const Value& value = lent.has_value() ? lent : input(size_t(input_of_node_[size_t(id.node)]));
     context.inputs_[i] = value;  // of the same rank every time: does not allocate
-    context.plain_[i] = {};
   }
   return context;
 }
@@ -182,7 +175,6 @@ void Context::run_if(size_t s) {
   run_entered(body);
   for (size_t o = 0; o < node.types.size(); ++o) {
     const int32_t v = active_plan_->layout.flat({n, int32_t(o)});
-    if (active_plan_->layout.storage[size_t(v)] == Storage::kNone) continue;
     const Tensor& result = body.output(o).tensor;
     if (result.dtype() != node.types[o].dtype || result.dims() != active_->values[size_t(v)].dims)
       fail_internal("the result has shape ", str(result.dims()), ", planned was ",
@@ -214,7 +206,6 @@ void Context::take_iteration(size_t s, const Context& body, int64_t i) {
       continue;
     }
     const int32_t v = active_plan_->layout.flat({n, int32_t(o)});
-    if (active_plan_->layout.storage[size_t(v)] == Storage::kNone) continue;
     const Dims& dims = active_->values[size_t(v)].dims;
     const Slices slices(made.dtype(), dims, output_axis(node.op, o, dims.size()));
     slices.write(pointer(v), output_slice(node.op, o, i, slices.count), made.raw());

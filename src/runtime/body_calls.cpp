@@ -47,6 +47,11 @@ size_t input_axis(const Op& op, size_t input, size_t rank) {
   const Scan& scan = *op.as<Scan>();
   return axis_of(scan.input_axes, input - size_t(scan.states), rank);
 }
+Dims lent_dims(const Op& op, size_t input, Dims dims) {
+  if (role_of(op, input) == Role::kSlice)
+    dims.erase(dims.begin() + ptrdiff_t(input_axis(op, input, dims.size())));
+  return dims;
+}
 size_t output_axis(const Op& op, size_t output, size_t rank) {
   const Scan* scan = op.as<Scan>();
   return scan ? axis_of(scan->output_axes, output - size_t(scan->states), rank) : 0;

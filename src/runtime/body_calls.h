@@ -27,6 +27,9 @@ Carried carried_by(const Op& op);
 enum class Role { kOperand, kCounter, kCondition, kCarried, kSlice };
 Role role_of(const Op& op, size_t input);
 
+/// The extents that a body sees of an input of the node with extents `dims`.
+Dims lent_dims(const Op& op, size_t input, Dims dims);
+
 /// The axis along which input `input` of a Scan, of rank `rank`, is sliced.
 size_t input_axis(const Op& op, size_t input, size_t rank);
 /// The axis along which the node's scanned output `output`, of rank `rank`, is put together.

@@ -20,6 +20,7 @@ Context::Context(std::shared_ptr<const Engine> engine, ContextOptions options)
   inputs_.resize(graph.inputs.size());
   plain_.resize(graph.inputs.size());
   given_.resize(graph.inputs.size());
+  kept_.resize(graph.inputs.size());
   output_memory_.resize(graph.outputs.size());
   output_capacity_.resize(graph.outputs.size());
   input_of_node_.assign(graph.nodes.size(), -1);
@@ -94,7 +95,6 @@ Status Context::set_input(size_t i, Value value) {
     // A tensor's bools are looked at by every run.
     if (value.kind == Value::Kind::kSequence) value = with_normal_bools(value);
     inputs_[i] = std::move(value);
-    plain_[i] = {};
     given_[i] = true;
   });
 }
@@ -162,6 +162,7 @@ const LoadedPlan& Context::choose_plan() const {
 Status Context::bind() {
   const RunScope scope(account_, nullptr);
   return guarded([&] {
+    for (Value& v : plain_) v = {};  // of the last run: inputs may be others since
     check_inputs();
     if (active_ && active_->key == key_) return;
     for (size_t i = 0; i < cache_.size(); ++i)
@@ -185,8 +186,14 @@ Status Context::bind() {
     cache_.insert(cache_.begin(), std::move(fresh));
     active_ = nullptr;
     if (cache_.size() > kCachedBindings) cache_.pop_back();
-    activate();
-    bind_bodies();
+    try {
+      activate();
+      bind_bodies();
+    } catch (...) {  // what has no room for these shapes must not take any from others
+      active_ = nullptr;
+      cache_.erase(cache_.begin());
+      throw;
+    }
   });
 }
 

@@ -100,7 +100,7 @@ class Context {
   void run_reference_step(size_t s);
   Context& body_context(const Graph& body, std::shared_ptr<const Engine> engine);
   std::vector<Value> run_body(const Graph& body, std::vector<Value> inputs);
-  Value lent_operand(const LoadedPlan& plan, const Binding& binding, int32_t n, size_t i) const;
+  Value lent_operand(const LoadedPlan& plan, const Binding& binding, size_t s, size_t i) const;
   Context& enter_body(size_t s, int which);
   bool keeps_extents(size_t s, const Context& body) const;
   bool run_in_place(size_t s);
@@ -128,6 +128,7 @@ class Context {
   std::vector<Value> inputs_;
   std::vector<Value> plain_;  ///< per input: the copy with normal bools that the run reads, if any
   std::vector<bool> given_;   ///< per input: set by the caller, not a state
+  std::vector<bool> kept_;    ///< per input: a state that a run has left
   std::vector<std::unique_ptr<Cached>> cache_;
   Binding* active_ = nullptr;
   const LoadedPlan* active_plan_ = nullptr;
@@ -140,6 +141,7 @@ class Context {
   uint64_t generation_ = 1;
   std::vector<Value> dynamic_;  ///< per value
   bool has_run_ = false;
+  bool is_body_ = false;
   std::map<const Graph*, std::unique_ptr<Context>> bodies_;  ///< made when they first run
 };
 

@@ -53,6 +53,7 @@ void Context::forget_results() {
   for (auto& cached : cache_)
     for (Value& v : cached->binding.outputs)
       if (v.kind == Value::Kind::kSequence || v.tensor.owner()) v = {};
+  for (auto& [graph, body] : bodies_) body->forget_results();
 }
 
 const Value& Context::output(size_t i) const {

@@ -9,13 +9,19 @@ namespace vitrify {
 
 void Context::reset() {
   for (const StatePair& s : engine_->graph().states)
-    if (int i = input_index(s.input); i >= 0) inputs_[size_t(i)] = {}, given_[size_t(i)] = false;
+    if (int i = input_index(s.input); i >= 0) {
+      inputs_[size_t(i)] = {};
+      given_[size_t(i)] = kept_[size_t(i)] = false;
+    }
 }
 
 /// A state that nobody has set starts as zeros of the extents that the other inputs imply. An
 /// extent that no other input tells starts at 0: a cache that is empty.
 void Context::prepare_states() {
   const Graph& graph = engine_->graph();
+  for (const StatePair& s : graph.states)  // the zeros of a run that failed
+    if (const int i = input_index(s.input); i >= 0 && !given_[size_t(i)] && !kept_[size_t(i)])
+      inputs_[size_t(i)] = {};
   for (const StatePair& s : graph.states) {
     const int i = input_index(s.input);
     if (i < 0 || inputs_[size_t(i)].has_value()) continue;
@@ -64,6 +70,7 @@ void Context::keep_states() {
     const Value& from = active_->outputs[o];
     if (fits(i, from) && from.tensor.bytes())
       std::memcpy(inputs_[i].tensor.raw(), from.tensor.raw(), from.tensor.bytes());
+    kept_[i] = true;
   }
   for (auto& [i, value] : fresh) {
     inputs_[i] = std::move(value);

@@ -48,13 +48,14 @@ class Engine {
   /// Steps of a plan (the first one) that run on reference kernels, and those of the bodies.
   /// Control flow over planned bodies does not count: it only carries values from one to the next.
   int reference_steps(const Plan& plan) const;
+  /// Whether the node is such control flow.
+  bool only_carries(const Node& node) const;
   int reference_steps() const { return reference_steps(plans_.front().plan); }
 
  private:
   Engine() = default;
   static std::shared_ptr<Engine> load(EngineParts parts, Bodies bodies);
   void load_plan(Plan plan, const EngineParts& parts);
-  bool only_carries(const Node& node) const;
   Graph graph_;
   std::vector<LoadedPlan> plans_;
   std::vector<Tensor> constants_;

@@ -64,11 +64,11 @@ class Decoder {
           read_graph(*root_.graphs()->Get(flatbuffers::uoffset_t(i)))));
       nesting_[graphs_.back().get()] = current_;
     }
+    for (size_t i = 0; i + 1 < graph_count; ++i)
+      for (const Node& n : graphs_[i]->nodes)
+        require(!is_stripped(n), "a body reads weights that the engine does not hold");
     parts_.graph = *graphs_.back();
-    for (const Node& n : parts_.graph.nodes) {
-      auto* c = n.op.as<Constant>();
-      parts_.stripped.push_back(c && stripped_ids_.count(c->data.get()) > 0);
-    }
+    for (const Node& n : parts_.graph.nodes) parts_.stripped.push_back(is_stripped(n));
     for (size_t i = 0; i < count(root_.plans()); ++i) {
       const fb::Plan& p = *root_.plans()->Get(flatbuffers::uoffset_t(i));
       if (p.graph() == -1) {
@@ -140,7 +140,7 @@ class Decoder {
     require(c.dtype() > 0 && c.dtype() < kDTypeCount, "a constant has an unknown element type");
     const DType dtype = DType(c.dtype());
     const Dims dims = numbers(c.dims());
-    require(dims.size() <= 64, "a constant has rank ", dims.size());
+    require(dims.size() <= kMaxRank, "a constant has rank ", dims.size());
     const int64_t elements = element_count(dims);
     if (c.stripped()) {
       data->tensor = stripped_tensor(dtype, dims);
@@ -284,7 +284,7 @@ class Decoder {
       const fb::Range& r = *p.profile()->Get(flatbuffers::uoffset_t(i));
       InputRange range{text(r.name()), numbers(r.min()), numbers(r.opt()), numbers(r.max())};
       require(range.min.size() == range.opt.size() && range.min.size() == range.max.size() &&
-                  range.min.size() <= 64,
+                  range.min.size() <= kMaxRank,
               "a profile of the engine has ranges of different rank");
       plan.profile.inputs.push_back(std::move(range));
     }
@@ -309,6 +309,10 @@ class Decoder {
   EngineParts parts_;
   std::vector<ConstantRef> constants_;
   std::vector<GraphRef> graphs_;
+  bool is_stripped(const Node& node) const {
+    auto* c = node.op.as<Constant>();
+    return c && stripped_ids_.count(c->data.get()) > 0;
+  }
   std::set<const ConstantData*> stripped_ids_;
   struct Nesting {
     int depth = 0;     ///< of bodies, this one included

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "runtime/body_calls.h"
 
 namespace vitrify {
 
@@ -190,7 +191,7 @@ struct Maker {
       return s == Storage::kDynamic || !is_plain(graph.type(v), out.input_symbols);
     };
     std::set<std::string> symbols;
-    collect_symbols(node.op, symbols);
+    if (body_count(node.op) == 0) collect_symbols(node.op, symbols);  // bodies bind their own
     for (ValueId v : node.inputs) {
       if (late(v)) return true;
       if (v.valid() && graph.fact(v))

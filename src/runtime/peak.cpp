@@ -30,10 +30,6 @@ std::vector<Change> changes(const Engine& engine, const LoadedPlan& plan, const 
   return at;
 }
 
-std::string place(const Node& node) {
-  return node.origins.empty() ? node.op.label() : node.origins.front();
-}
-
 }  // namespace
 
 Claim claim_of_arena(const Engine& engine, const LoadedPlan& plan, const Binding& binding) {
@@ -46,12 +42,12 @@ Claim claim_of_arena(const Engine& engine, const LoadedPlan& plan, const Binding
   }
   if (binding.steps.empty()) return {"", "no step needs them"};
   const Node& node = engine.graph().nodes[size_t(plan.plan.steps[peak].node)];
-  return {place(node), cat("most is in use at '", place(node), "' (", node.op.label(), "): ",
-                           most.bytes, " bytes, of ", most.values, " values and its workspace")};
+  return {place_of(node), cat("most is in use at '", place_of(node), "' (", node.op.label(), "): ",
+                              most.bytes, " bytes, of ", most.values, " values and its workspace")};
 }
 
 Claim claim_of_output(const Graph& graph, size_t output) {
-  return {place(graph.node(graph.outputs[output].value)),
+  return {place_of(graph.node(graph.outputs[output].value)),
           cat("they are for output '", graph.outputs[output].name, "'")};
 }
 

@@ -23,10 +23,7 @@ void with_claim(G&& claim, F&& f) {
     f();
   } catch (const Error& e) {
     const Claim whose = claim();
-    throw Error(
-        e.kind(),
-        cat(e.message(), "; ", whose.what, "; raise the memory limit, or give smaller inputs"),
-        whose.where);
+    throw Error(e.kind(), cat(e.message(), "; ", whose.what), whose.where);
   }
 }
 

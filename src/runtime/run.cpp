@@ -10,21 +10,11 @@
 #include "runtime/context.h"
 
 namespace vitrify {
-namespace {
-
-std::string label(const Node& node) {
-  return node.origins.empty() ? node.op.label() : node.origins.front();
-}
-
-}  // namespace
-
 /// Copies the bool inputs that hold bytes other than 0 and 1.
 void Context::normalize_bools() {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Tensor& t = inputs_[i].tensor;
-    if (t.dtype() != DType::kBool) continue;
-    plain_[i] = {};
-    if (!has_normal_bools(t)) plain_[i] = with_normal_bools(t);
+    if (t.dtype() == DType::kBool && !has_normal_bools(t)) plain_[i] = with_normal_bools(t);
   }
 }
 
@@ -33,7 +23,7 @@ Status Context::run(const RunOptions& options) {
   if (Status bound = bind(); !bound.ok) return bound;
   RunScope scope(account_, options.cancelled);
   try {
-    normalize_bools();
+    if (!is_body_) normalize_bools();  // what enters a body is normal already
     run_all(options);
     has_run_ = true;
     return {};
@@ -79,7 +69,7 @@ void Context::log_step(size_t s, double milliseconds) const {
     const int32_t v = active_plan_->layout.flat({step.node, int32_t(o)});
     shapes += cat(o ? ", " : "", str(active_->values[size_t(v)].dims));
   }
-  log(4, cat("step ", s, ": ", label(node), " (", node.op.name(), ") on ", step.tactic, " -> ",
+  log(4, cat("step ", s, ": ", place_of(node), " (", node.op.name(), ") on ", step.tactic, " -> ",
              shapes, " in ", milliseconds, " ms"));
 }
 
@@ -95,7 +85,7 @@ void Context::run_step(size_t s) {
   } catch (const Error& e) {
     if (!e.origin().empty()) throw;
     const int32_t n = active_plan_->plan.steps[s].node;
-    throw Error(e.kind(), e.message(), label(engine_->graph().nodes[size_t(n)]));
+    throw Error(e.kind(), e.message(), place_of(engine_->graph().nodes[size_t(n)]));
   }
   for (int32_t v : layout.release[s]) dynamic_[size_t(v)] = {};
 }
@@ -172,7 +162,7 @@ void Context::run_tactic_step(size_t s) {
   const char* error = nullptr;
   active_plan_->tactics[s]->run(
       step.state, {step.inputs, step.outputs, workspace, options_.max_threads, &error});
-  if (error) throw Error(ErrorKind::kUser, error, label(node));
+  if (error) throw Error(ErrorKind::kUser, error, place_of(node));
 }
 
 std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> inputs) {
@@ -185,6 +175,7 @@ std::vector<Value> Context::run_body(const Graph& body, std::vector<Value> input
   ran.check();
   std::vector<Value> outputs;
   for (size_t o = 0; o < body.outputs.size(); ++o) outputs.push_back(copy_of(context.output(o)));
+  for (Value& v : context.inputs_) v = {};
   return outputs;
 }
 
@@ -207,7 +198,7 @@ void Context::run_reference_step(size_t s) {
                   return run_body(body, std::move(values));
                 });
   for (size_t o = 0; o < results.size(); ++o)
-    bind_symbols(node.types[o], results[o], "the result of " + label(node), active_->symbols);
+    bind_symbols(node.types[o], results[o], "the result of " + place_of(node), active_->symbols);
   take_dynamic(s, results);
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/run_scope.h"
 
 namespace vitrify {
 
@@ -30,6 +31,8 @@ Status guarded(F&& f) {
     return {};
   } catch (const Error& e) {
     return Status::of(e);
+  } catch (const Cancelled&) {
+    return {false, true, ErrorKind::kUser, "cancelled", {}};
   } catch (const std::bad_alloc&) {
     return {false, false, ErrorKind::kUser, "no memory left", {}};
   } catch (const std::exception& e) {

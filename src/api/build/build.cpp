@@ -92,7 +92,7 @@ vitrify_status vitrify_build_options_add_range(vitrify_build_options* options, c
                                                const int64_t* max) {
   return guard([&] {
     need(options, "options"), need(input, "input");
-    require(rank <= 64, "rank ", rank, " is too big");
+    require(rank <= kMaxRank, "rank ", rank, " is too big");
     if (rank) need(min, "min"), need(opt, "opt"), need(max, "max");
     auto& profiles = options->options.profiles;
     if (profiles.empty()) profiles.emplace_back();
@@ -131,7 +131,7 @@ void vitrify_build_options_set_progress(vitrify_build_options* options,
                                         vitrify_progress_fn progress, void* user) {
   if (!options) return;
   options->options.progress = [=](std::string_view stage, double fraction) {
-    if (progress) progress(std::string(stage).c_str(), fraction, user);
+    if (progress && progress(std::string(stage).c_str(), fraction, user) != 0) throw Cancelled{};
   };
 }
 

@@ -43,4 +43,12 @@ inline PackedHeader read_header(std::span<const std::byte> bytes) {
   return h;
 }
 
+/// The floats after the header; user error unless there are `floats` of them.
+inline const float* floats_of(std::span<const std::byte> bytes, int64_t floats) {
+  const int64_t size = checked_add(checked_mul(floats, 4), int64_t(kHeaderBytes));
+  require(int64_t(bytes.size()) == size, "packed weights have ", bytes.size(), " bytes, not ",
+          size);
+  return reinterpret_cast<const float*>(bytes.data() + kHeaderBytes);
+}
+
 }  // namespace vitrify::cpu

@@ -84,7 +84,7 @@ TacticState bind(const TacticState& loaded, const BoundNode& n) {
   const Dims &q = n.inputs[0].dims, &k = n.inputs[1].dims, &v = n.inputs[2].dims;
   require(q.size() == 4 && k.size() == 4 && v.size() == 4,
           "attention: q, k and v must have rank 4");
-  b.isa = *static_cast<const Isa*>(loaded.get());
+  b.isa = isa_of(loaded);
   b.batch = q[0], b.heads = q[1], b.groups = k[1], b.queries = q[2], b.keys = k[2], b.size = q[3],
   b.value_size = v[3];
   require(k[0] == b.batch && v[0] == b.batch && v[1] == b.groups && v[2] == b.keys &&
@@ -107,7 +107,7 @@ TacticState bind(const TacticState& loaded, const BoundNode& n) {
 }
 
 int64_t workspace(const TacticState& bound) {
-  const auto& b = *static_cast<const Bound*>(bound.get());
+  const auto& b = bound_as<Bound>(bound);
   return b.per_task * b.tasks * 4;
 }
 
@@ -166,7 +166,7 @@ void run_head(const Bound& b, const RunCall& call, int64_t n, int64_t h, float* 
 }
 
 void run(const TacticState& bound, const RunCall& call) {
-  const auto& b = *static_cast<const Bound*>(bound.get());
+  const auto& b = bound_as<Bound>(bound);
   int64_t heads = b.batch * b.heads;
   if (heads == 0 || b.queries == 0 || b.value_size == 0) return;
   // Heads are dealt out to as many tasks as there are workspaces.

@@ -166,10 +166,7 @@ TacticState conv_load(const Op& op, const Config& config, std::span<const std::b
   const char* reason = op.is<Conv>() ? conv_refusal(state->config.algorithm, state->spec)
                                      : conv_transpose_refusal(state->spec);
   require(!reason, "the plan's algorithm cannot run this convolution: ", reason ? reason : "");
-  int64_t floats = packed_floats(op, state->config, state->spec);
-  require(int64_t(bytes.size()) == int64_t(kHeaderBytes) + floats * 4, "packed weights have ",
-          bytes.size(), " bytes, not ", int64_t(kHeaderBytes) + floats * 4);
-  state->weights = reinterpret_cast<const float*>(bytes.data() + kHeaderBytes);
+  state->weights = floats_of(bytes, packed_floats(op, state->config, state->spec));
   return state;
 }
 
@@ -214,7 +211,7 @@ double conv_predict(const BoundNode& n, const Config& config) {
 }
 
 TacticState conv_bind(const TacticState& loaded, const BoundNode& n) {
-  const auto& state = *static_cast<const ConvState*>(loaded.get());
+  const auto& state = bound_as<ConvState>(loaded);
   auto bound = std::make_shared<ConvBound>();
   const Extents &x = n.inputs[0], &y = n.outputs[0];
   const Window& w = window_of(n.op);
@@ -248,7 +245,7 @@ int64_t kernel_workspace(const ConvBound& b) {
 }
 
 int64_t conv_workspace(const TacticState& bound) {
-  const auto& b = *static_cast<const ConvBound*>(bound.get());
+  const auto& b = bound_as<ConvBound>(bound);
   return (b.stage_floats + kernel_workspace(b)) * 4;
 }
 
@@ -264,7 +261,7 @@ void unstage(const float* from, float* to, const Dims& dims, const Dims& strides
 }
 
 void conv_run(const TacticState& bound, const RunCall& call) {
-  const auto& b = *static_cast<const ConvBound*>(bound.get());
+  const auto& b = bound_as<ConvBound>(bound);
   ConvArgs a = b.args;
   if (std::find(b.out_dims.begin(), b.out_dims.end(), 0) != b.out_dims.end()) return;
   auto* workspace = reinterpret_cast<float*>(call.workspace);

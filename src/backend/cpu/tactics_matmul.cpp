@@ -66,10 +66,7 @@ TacticState load(const Op&, const Config& config, std::span<const std::byte> byt
   for (int64_t v : {h.in_channels, h.out_channels})
     require(v >= 0 && v < (int64_t{1} << 40), "packed weights have an absurd size ", v);
   state->k = h.in_channels, state->n = h.out_channels;
-  int64_t floats = packed_b_floats(state->isa, state->k, state->n);
-  require(int64_t(bytes.size()) == int64_t(kHeaderBytes) + floats * 4, "packed weights have ",
-          bytes.size(), " bytes, not ", int64_t(kHeaderBytes) + floats * 4);
-  state->packed = reinterpret_cast<const float*>(bytes.data() + kHeaderBytes);
+  state->packed = floats_of(bytes, packed_b_floats(state->isa, state->k, state->n));
   return state;
 }
 
@@ -125,7 +122,7 @@ bool evenly_spaced(const std::vector<int64_t>& offsets, int64_t step) {
 }
 
 TacticState bind(const TacticState& loaded, const BoundNode& n) {
-  const auto& state = *static_cast<const State*>(loaded.get());
+  const auto& state = bound_as<State>(loaded);
   const auto& op = *n.op.as<MatMul>();
   auto bound = std::make_shared<Bound>();
   Matrix a = as_matrix(n.inputs[0], op.transpose_a, true),
@@ -179,11 +176,11 @@ double packed_matmul_predict(const BoundNode& n, const Config& config) {
 }
 
 int64_t workspace(const TacticState& bound) {
-  return gemm_workspace_floats(static_cast<const Bound*>(bound.get())->args) * 4;
+  return gemm_workspace_floats(bound_as<Bound>(bound).args) * 4;
 }
 
 void run(const TacticState& bound, const RunCall& call) {
-  const auto& b = *static_cast<const Bound*>(bound.get());
+  const auto& b = bound_as<Bound>(bound);
   GemmArgs g = b.args;
   if (g.m == 0 || g.n == 0 || g.batch == 0) return;
   g.a = call.inputs[0].as<float>();

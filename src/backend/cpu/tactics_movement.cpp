@@ -4,8 +4,10 @@
 
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/strided_copy.h"
+#include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "ops/elements.h"
 
 namespace vitrify::cpu {
 
@@ -39,7 +41,7 @@ struct Copies {
 };
 
 void copies_run(const TacticState& bound, const RunCall& call) {
-  const auto& c = *static_cast<const Copies*>(bound.get());
+  const auto& c = bound_as<Copies>(bound);
   for (size_t i = 0; i < c.pieces.size(); ++i) {
     const Piece& p = c.pieces[i];
     strided_copy(p.plan, call.outputs[0].data + p.to_offset * p.plan.element,
@@ -60,12 +62,12 @@ TacticState transpose_bind(const TacticState&, const BoundNode& n) {
 
 TacticState concat_bind(const TacticState&, const BoundNode& n) {
   auto c = std::make_shared<Copies>();
-  int64_t rank = int64_t(n.outputs[0].dims.size()), axis = n.op.as<Concat>()->axis, at = 0;
-  if (axis < 0) axis += rank;
+  const size_t axis = axis_of(n.op.as<Concat>()->axis, n.outputs[0].dims.size());
+  int64_t at = 0;
   for (const Extents& x : n.inputs) {
     c->pieces.push_back({plan_copy(element_of(n), x.dims, n.outputs[0].strides, x.strides),
-                         at * n.outputs[0].strides[size_t(axis)]});
-    at += x.dims[size_t(axis)];
+                         at * n.outputs[0].strides[axis]});
+    at += x.dims[axis];
   }
   return c;
 }
@@ -75,7 +77,7 @@ TacticState slice_bind(const TacticState&, const BoundNode& n) {
   Piece p;
   Dims from = n.inputs[0].strides;
   for (size_t i = 0; i < op.axes.size(); ++i) {
-    auto axis = size_t(op.axes[i] < 0 ? op.axes[i] + int64_t(from.size()) : op.axes[i]);
+    const size_t axis = axis_of(op.axes[i], from.size());
     p.from_offset += n.dim(op.begins[i]) * n.inputs[0].strides[axis];
     from[axis] *= op.steps.empty() ? 1 : op.steps[i];
   }
@@ -146,7 +148,7 @@ TacticState pad_bind(const TacticState&, const BoundNode& n) {
 }
 
 void pad_run(const TacticState& bound, const RunCall& call) {
-  const auto& c = *static_cast<const Copies*>(bound.get());
+  const auto& c = bound_as<Copies>(bound);
   static constexpr std::byte kZero[16] = {};
   bool given = call.inputs.size() > 1 && call.inputs[1].data;
   strided_copy(c.fill, call.outputs[0].data, given ? call.inputs[1].data : kZero, call.max_threads);
@@ -170,18 +172,10 @@ struct GatherBound {
 
 TacticState gather_bind(const TacticState&, const BoundNode& n) {
   const Dims& x = n.inputs[0].dims;
-  int64_t axis = n.op.as<Gather>()->axis;
-  if (axis < 0) axis += int64_t(x.size());
-  CHECK(axis >= 0 && axis < int64_t(x.size()));
-  auto product = [&](size_t from, size_t to) {
-    int64_t p = 1;
-    for (size_t a = from; a < to; ++a) p *= x[a];
-    return p;
-  };
-  return std::make_shared<GatherBound>(
-      GatherBound{axis, product(0, size_t(axis)), x[size_t(axis)], element_count(n.inputs[1].dims),
-                  product(size_t(axis) + 1, x.size()) * element_of(n),
-                  n.input_types[1].dtype == DType::kInt64});
+  const size_t axis = axis_of(n.op.as<Gather>()->axis, x.size());
+  return std::make_shared<GatherBound>(GatherBound{
+      int64_t(axis), count_range(x, 0, axis), x[axis], element_count(n.inputs[1].dims),
+      count_range(x, axis + 1, x.size()) * element_of(n), n.input_types[1].dtype == DType::kInt64});
 }
 
 /// The message stays until this thread's next.
@@ -195,7 +189,7 @@ const char* describe_bad_index(int64_t index, const GatherBound& g) {
 }
 
 void gather_run(const TacticState& bound, const RunCall& call) {
-  const auto& g = *static_cast<const GatherBound*>(bound.get());
+  const auto& g = bound_as<GatherBound>(bound);
   auto given = [&](int64_t i) {
     return g.wide ? call.inputs[1].as<int64_t>()[i] : int64_t(call.inputs[1].as<int32_t>()[i]);
   };

@@ -8,6 +8,7 @@
 #include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "ops/elements.h"
 
 namespace vitrify::cpu {
 
@@ -19,12 +20,6 @@ Refusal float_of_known_rank(const NodeView& n) {
   if (n.inputs[0].dtype != DType::kFloat32)
     return cat("elements of type ", name(n.inputs[0].dtype));
   return n.inputs[0].has_rank() ? "" : "the rank is unknown";
-}
-
-int64_t product(const Dims& dims, size_t begin, size_t end) {
-  int64_t p = 1;
-  for (size_t a = begin; a < end; ++a) p *= dims[a];
-  return p;
 }
 
 // ---- softmax: [outer, n, inner] ----
@@ -39,29 +34,24 @@ struct SoftmaxBound {
 TacticState softmax_bind(const TacticState& loaded, const BoundNode& n) {
   const auto& op = *n.op.as<Softmax>();
   const Dims& dims = n.inputs[0].dims;
-  int64_t rank = int64_t(dims.size()), axis = op.axis < 0 ? op.axis + rank : op.axis;
-  if (rank == 0)
-    return std::make_shared<SoftmaxBound>(
-        SoftmaxBound{*static_cast<const Isa*>(loaded.get()), 1, 1, 1, op.log, 1});
-  CHECK(axis >= 0 && axis < rank);
-  SoftmaxBound b{*static_cast<const Isa*>(loaded.get()),
-                 product(dims, 0, size_t(axis)),
-                 dims[size_t(axis)],
-                 product(dims, size_t(axis) + 1, dims.size()),
-                 op.log,
-                 1};
+  if (dims.empty())
+    return std::make_shared<SoftmaxBound>(SoftmaxBound{isa_of(loaded), 1, 1, 1, op.log, 1});
+  const size_t axis = axis_of(op.axis, dims.size());
+  SoftmaxBound b{isa_of(loaded), count_range(dims, 0, axis),
+                 dims[axis],     count_range(dims, axis + 1, dims.size()),
+                 op.log,         1};
   b.tasks = std::clamp(n.max_threads, 1, 64);
   return std::make_shared<SoftmaxBound>(b);
 }
 
 /// A column that is not contiguous goes through a buffer, one for each task.
 int64_t softmax_workspace(const TacticState& bound) {
-  const auto& b = *static_cast<const SoftmaxBound*>(bound.get());
+  const auto& b = bound_as<SoftmaxBound>(bound);
   return b.inner == 1 ? 0 : (b.n + 15) / 16 * 64 * b.tasks;
 }
 
 void softmax_run(const TacticState& bound, const RunCall& call) {
-  const auto& b = *static_cast<const SoftmaxBound*>(bound.get());
+  const auto& b = bound_as<SoftmaxBound>(bound);
   const float* from = call.inputs[0].as<float>();
   float* to = call.outputs[0].as<float>();
   if (b.outer == 0 || b.n == 0 || b.inner == 0) return;
@@ -159,10 +149,10 @@ TacticState normalize_bind(const TacticState& loaded, const BoundNode& n) {
   Ints axes = neighbouring_axes(op.axes, int64_t(dims.size()));
   CHECK(!axes.empty() && axes.front() >= 0 && axes.back() < int64_t(dims.size()));
   auto b = std::make_shared<NormalizeBound>();
-  b->isa = *static_cast<const Isa*>(loaded.get());
-  b->outer = product(dims, 0, size_t(axes.front()));
-  b->inner = product(dims, size_t(axes.back()) + 1, dims.size());
-  b->args.n = product(dims, size_t(axes.front()), size_t(axes.back()) + 1);
+  b->isa = isa_of(loaded);
+  b->outer = count_range(dims, 0, size_t(axes.front()));
+  b->inner = count_range(dims, size_t(axes.back()) + 1, dims.size());
+  b->args.n = count_range(dims, size_t(axes.front()), size_t(axes.back()) + 1);
   b->args.epsilon = float(op.epsilon), b->args.rms = op.rms;
   auto affine = affine_of(op.epilogue);
   require(affine.has_value(), "the epilogue is not scale and shift");
@@ -179,12 +169,12 @@ TacticState normalize_bind(const TacticState& loaded, const BoundNode& n) {
 int64_t column_floats(const NormalizeBound& b) { return (2 * b.inner + 15) / 16 * 16; }
 
 int64_t normalize_workspace(const TacticState& bound) {
-  const auto& b = *static_cast<const NormalizeBound*>(bound.get());
+  const auto& b = bound_as<NormalizeBound>(bound);
   return b.by_rows ? 0 : b.tasks * column_floats(b) * 4;
 }
 
 void normalize_run(const TacticState& bound, const RunCall& call) {
-  const auto& b = *static_cast<const NormalizeBound*>(bound.get());
+  const auto& b = bound_as<NormalizeBound>(bound);
   NormalizeArgs args = b.args;
   if (b.affine.scale >= 0) args.scale = call.inputs[size_t(b.affine.scale)].as<float>();
   if (b.affine.shift >= 0) args.shift = call.inputs[size_t(b.affine.shift)].as<float>();

@@ -183,7 +183,7 @@ TacticState bind(const TacticState& loaded, const BoundNode& n) {
   const auto& op = *n.op.as<Recurrent>();
   auto bound = std::make_shared<Bound>();
   Bound& b = *bound;
-  b.l = *static_cast<const Loaded*>(loaded.get());
+  b.l = bound_as<Loaded>(loaded);
   require(n.inputs.size() >= 3 && n.inputs[0].dims.size() == 3, "recurrent: x must have rank 3");
   b.kind = op.kind, b.late_reset = op.linear_before_reset;
   b.reverse = op.direction == Recurrent::Direction::kReverse;

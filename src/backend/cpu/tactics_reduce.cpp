@@ -1,7 +1,6 @@
 // The tactic of reduce.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "backend/cpu/families.h"
 #include "backend/cpu/kernels/pool.h"
@@ -72,8 +71,7 @@ float finished(const ReduceBound& b, double v) {
 
 void finish_columns(const ReduceBound& b, float* y, int64_t n) {
   if (b.kind == Reduce::Kind::kMean) {
-    scale_row(b.isa, 1.0f / float(b.count), n, y);
-    if (b.count == 0) std::fill_n(y, n, std::numeric_limits<float>::quiet_NaN());
+    scale_row(b.isa, 1.0f / float(b.count), n, y);  // of nothing: 0 * inf, NaN
   } else if (b.kind == Reduce::Kind::kL2) {
     root_row(b.isa, 2, n, y);
   } else if (b.kind == Reduce::Kind::kLogSum) {

@@ -192,7 +192,7 @@ class Symbols {
 };
 
 TacticState bind(const TacticState& loaded, const BoundNode& n) {
-  const auto& state = *static_cast<const State*>(loaded.get());
+  const auto& state = bound_as<State>(loaded);
   const Parts p = matched(n.op);
   require(n.inputs.size() == p.graph->inputs.size(), "the region takes ", p.graph->inputs.size(),
           " inputs, given ", n.inputs.size());

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backend/cpu/families.h"
+#include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "ops/resize.h"
@@ -61,7 +62,7 @@ TacticState load(const Op&, const Config&, std::span<const std::byte> bytes) {
   require(bytes.size() == sizeof(Scales), "a resize's scales are damaged");
   auto s = std::make_shared<Scales>();
   std::memcpy(s.get(), bytes.data(), sizeof(Scales));
-  for (double v : s->of) require(v >= 0 && v < 1e6, "a resize's scale is absurd");
+  for (double v : s->of) require(v >= 0, "a resize's scale is absurd");  // NaN is none either
   return s;
 }
 
@@ -88,13 +89,17 @@ struct Bound {
 };
 
 TacticState bind(const TacticState& loaded, const BoundNode& n) {
-  const auto& scales = *static_cast<const Scales*>(loaded.get());
+  const auto& scales = bound_as<Scales>(loaded);
   const auto& op = *n.op.as<Resize>();
   auto bound = std::make_shared<Bound>();
   bound->in = n.inputs[0], bound->out = n.outputs[0];
   for (size_t a = 1; a <= 2; ++a) {
     int64_t in = n.inputs[0].dims[a], out = n.outputs[0].dims[a];
     double scale = scales.of[a - 1] > 0 ? scales.of[a - 1] : in ? double(out) / double(in) : 1;
+    // `out` is in * scale, rounded down in float: nothing else comes from a model.
+    const double exact = scale * double(in), slack = 1e-6 * double(out) + 1e-6;
+    require(exact >= double(out) - slack && exact <= double(out) + 1 + slack,
+            "a resize's scale does not fit its extents");
     (a == 1 ? bound->y : bound->x) = make_taps(resize_axis(op, in, out, scale, 0, 1));
   }
   return bound;
@@ -119,7 +124,7 @@ void pixel(const Bound& b, const float* image, float* to, int64_t oy, int64_t ox
 }
 
 void run(const TacticState& bound, const RunCall& call) {
-  const auto& b = *static_cast<const Bound*>(bound.get());
+  const auto& b = bound_as<Bound>(bound);
   int64_t height = b.out.dims[1], width = b.out.dims[2];
   parallel_for(b.out.dims[0] * height, call.max_threads, [&](int64_t row) {
     int64_t n = row / height, oy = row % height;

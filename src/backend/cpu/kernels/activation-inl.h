@@ -63,7 +63,7 @@ HWY_INLINE Vec tanh(Vec x) {
   const Vec one = set(1.0f), two = set(2.0f), size = hn::Abs(x), square = hn::Mul(x, x);
   const Vec small = hn::MulAdd(hn::Mul(x, square), polynomial(square, kQ), x);
   const Vec large = hn::Sub(one, hn::Div(two, hn::Add(exp(hn::Add(size, size)), one)));
-  return hn::IfThenElse(hn::Gt(size, set(0.625f)), hn::CopySign(large, x), small);
+  return hn::CopySign(hn::IfThenElse(hn::Gt(size, set(0.625f)), large, small), x);  // of -0, too
 }
 
 /// |x| <= 1: x p(x^2); otherwise 1 - exp(q(|x|)) with x's sign, q = log(erfc) on [1, 4].

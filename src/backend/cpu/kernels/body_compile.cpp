@@ -39,7 +39,10 @@ std::string step_refusal(const Body& body, const std::vector<DType>& types, size
   const BodyStep& step = body.steps[s];
   const size_t self = size_t(body.inputs) + s;
   if (step.code == BodyStep::Code::kCast) {
-    const bool from_float = is_native(types[size_t(step.args[0])]);
+    const DType from = types[size_t(step.args[0])];
+    const bool from_float = is_native(from);
+    if (from == DType::kFloat64 && step.dtype == DType::kBool)
+      return "the truth of an f64, which may be too small for a float";
     if (is_native(step.dtype) && (from_float || !is_half(step.dtype))) return {};
     if (!from_float) return "a cast that needs no float";
     return is_result[self] && uses[self] == 0

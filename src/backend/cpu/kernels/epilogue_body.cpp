@@ -5,7 +5,7 @@
 namespace vitrify::cpu {
 
 namespace {
-constexpr size_t kMaxRank = 16;
+constexpr size_t kMaxBodyRank = 16;
 }
 
 Refusal EpilogueRunner::refusal(const NodeView& node, int own) {
@@ -16,7 +16,7 @@ Refusal EpilogueRunner::refusal(const NodeView& node, int own) {
     if (!node.inputs[i].has_rank()) return "an epilogue operand's rank is unknown";
     types.push_back(node.inputs[i].dtype);
   }
-  if (!node.outputs[0].has_rank() || node.outputs[0].shape->size() > kMaxRank)
+  if (!node.outputs[0].has_rank() || node.outputs[0].shape->size() > kMaxBodyRank)
     return "the result's rank is unknown or absurd";
   if (node.outputs.size() != body->results().size()) return "some results are left out";
   if (node.outputs[0].dtype != DType::kFloat32) return "the epilogue's result is not f32";
@@ -63,7 +63,7 @@ EpilogueRunner::EpilogueRunner(Isa isa, const BoundNode& node, int own, const Di
   const Body* body = node.op.body();
   if (!body || body->empty()) return;
   require(int(node.inputs.size()) == own + body->inputs - 1 &&
-              node.outputs.size() <= body->results().size() && dims.size() <= kMaxRank,
+              node.outputs.size() <= body->results().size() && dims.size() <= kMaxBodyRank,
           "the epilogue's operands do not match its body");
   std::vector<DType> types{DType::kFloat32};
   for (size_t i = size_t(own); i < node.inputs.size(); ++i) {
@@ -101,7 +101,7 @@ const std::byte* EpilogueRunner::at(const Walk& w, const int64_t* index, const s
 void EpilogueRunner::tile(void* run, float* row, int64_t row_index, int64_t col0, int64_t cols) {
   const auto& r = *static_cast<const EpilogueRun*>(run);
   const EpilogueRunner& self = *r.runner;
-  int64_t index[kMaxRank];
+  int64_t index[kMaxBodyRank];
   for (size_t a = self.rows_.size(); a-- > 0;) {
     index[a] = a ? row_index % self.rows_[a] : row_index;
     row_index /= self.rows_[a];

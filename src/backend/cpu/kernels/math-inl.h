@@ -120,7 +120,7 @@ HWY_INLINE bool has_large_angle(Vec x) {
 }
 HWY_INLINE Vec sin(Vec x) {
   if (HWY_UNLIKELY(has_large_angle(x))) return by_lane(x, [](float v) { return std::sin(v); });
-  return sin_quadrant(x, 0);
+  return hn::IfThenElse(hn::Eq(x, hn::Zero(Floats())), x, sin_quadrant(x, 0));  // keeps -0
 }
 HWY_INLINE Vec cos(Vec x) {
   if (HWY_UNLIKELY(has_large_angle(x))) return by_lane(x, [](float v) { return std::cos(v); });

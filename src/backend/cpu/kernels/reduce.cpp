@@ -216,7 +216,7 @@ void exp_sum_columns_of(const float* x, int64_t rows, int64_t stride, int64_t co
       });
 }
 
-/// Rows with NaN are rare.
+/// The slow way, for rows that hold NaN (rare): NaN is passed over, but for one in first place.
 int64_t arg_scan(bool max, bool last, const float* row, int64_t n) {
   int64_t best = 0;
   for (int64_t i = 1; i < n; ++i)
