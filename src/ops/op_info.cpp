@@ -1,5 +1,7 @@
 #include "ops/op_info.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace vitrify {
