@@ -152,6 +152,7 @@ Npy read_npy(const std::string& path) {
   std::string header(length, '\0');
   in.read(header.data(), std::streamsize(length));
   if (!in) bad(path, "it is cut off");
+  std::ranges::replace(header, '"', '\'');  // other writers quote as JSON does
   Npy array;
   parse_type(path, field(path, header, "descr"), array);
   array.shape = parse_shape(path, field(path, header, "shape"));

@@ -196,7 +196,7 @@ TEST(Import, RefusesUnknownAttributes) {
     return one_node(node("Relu", {"x"}, {"z"}, {attribute(name, int64_t{1})}, "", "act"),
                     {f32("x", {2})}, {}, version);
   };
-  EXPECT_REFUSED(relu("alpha", 18), "act: Relu: attribute 'alpha' is unknown: at opset 18");
+  EXPECT_REFUSED(relu("alpha", 18), "act (Relu, opset 18): attribute 'alpha' is unknown: at opset 18");
   EXPECT_EQ(error_of(relu("__tag", 18)), "");
   auto softmax = [](const char* name) {
     return one_node(node("Softmax", {"x"}, {"z"}, {attribute(name, int64_t{1})}),

@@ -442,6 +442,15 @@ def damaged_arrays_are_refused(b):
 
 
 @test
+def headers_quoted_as_json_are_read(b):
+    x = np.arange(3, dtype=np.float32)
+    identity(b, T.FLOAT, [3])
+    b.at("x.npy").write_bytes(npy('{"descr": "<f4", "fortran_order": False, "shape": (3,), }', x.tobytes()))
+    b.good("run", "id.onnx", "--input", "x=x.npy", "--output-dir", "out")
+    assert np.array_equal(np.load(b.at("out/y.npy")), x)
+
+
+@test
 def text_of_files_leaves_the_terminal_alone(b):
     name = "\x1b[2Jboo"
     b.save("esc.onnx", [h.make_node("Relu", ["x"], [name], name=name)], [value("x", T.FLOAT, [2])],

@@ -170,9 +170,10 @@ void import_outputs(Scope& scope, const Graph& graph) {
   }
 }
 
-std::string describe(const ImportProblem& p) {
+/// "conv1 (Conv, opset 7)": the node of a problem.
+std::string place_of(const ImportProblem& p) {
   return cat(p.node, " (", p.op, p.domain == "ai.onnx" ? "" : cat(" of ", p.domain), ", opset ",
-             p.opset, "): ", p.reason);
+             p.opset, ")");
 }
 
 [[noreturn]] void throw_problems(const Session& session) {
@@ -180,11 +181,11 @@ std::string describe(const ImportProblem& p) {
   bool user = std::count(session.kinds.begin(), session.kinds.end(), ErrorKind::kUser) > 0;
   ErrorKind kind = user ? ErrorKind::kUser : ErrorKind::kUnsupported;
   if (problems.size() == 1)
-    throw Error(kind, cat(problems[0].op, ": ", problems[0].reason), problems[0].node);
+    throw Error(kind, problems[0].reason, place_of(problems[0]));
   std::string message = cat(problems.size(), " nodes cannot be imported:");
   constexpr size_t kShown = 100;
   for (size_t i = 0; i < std::min(problems.size(), kShown); ++i)
-    message += "\n  " + describe(problems[i]);
+    message += cat("\n  ", place_of(problems[i]), ": ", problems[i].reason);
   if (problems.size() > kShown) message += cat("\n  … and ", problems.size() - kShown, " more");
   throw Error(kind, message);
 }
