@@ -22,6 +22,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/float_mode.h"
 #include "base/knobs.h"
 #include "base/mapped_file.h"
 #include "base/progress.h"
@@ -208,6 +209,26 @@ TEST(ThreadPool, RespectsTheCap) {
     });
     EXPECT_LE(int(ids.size()), std::min(cap, ThreadPool::process().size()));
   }
+}
+
+TEST(ThreadPool, WorksInTheFloatModeOfItsCaller) {
+  volatile float tiny = 1e-20f;
+  const auto count_subnormals = [&] {
+    std::atomic<int> count = 0;
+    parallel_for(2000, 64, [&](int64_t) { count += tiny * tiny != 0; });
+    return count.load();
+  };
+  EXPECT_EQ(count_subnormals(), 2000);
+  {
+    FlushSubnormals flush(true);
+    EXPECT_EQ(count_subnormals(), 0);
+    tiny = 1e-40f;
+    EXPECT_NE(tiny, 0);  // an operand
+    tiny = 1e-20f;
+    FlushSubnormals inner(false);
+    EXPECT_EQ(count_subnormals(), 0);
+  }
+  EXPECT_EQ(count_subnormals(), 2000);
 }
 
 TEST(ThreadPool, CallersFromSeveralThreadsAllProgress) {

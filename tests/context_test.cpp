@@ -82,6 +82,31 @@ void set_loop_inputs(Context& context, float end) {
   context.set_input(2, Tensor::scalar(end)).check();
 }
 
+TEST(Context, SubnormalResultsBecomeZeroUnlessKept) {
+  GraphParts parts{{node("Mul", {"x", "x"}, {"y"})},
+                   {value_info("x", tensor_type(DType::kFloat32, {"n"}))},
+                   {value_info("y", tensor_type(DType::kFloat32, {"n"}))},
+                   {}};
+  const auto engine = build(import_bytes(model(onnx::testing::graph(parts))));
+  const auto largest_square = [&](float x, int64_t n) {
+    Context context(engine);
+    context.set_input(0, Tensor::of<float>(DType::kFloat32, {n}, std::vector<float>(size_t(n), x)))
+        .check();
+    context.run().check();
+    const auto y = context.output(0).tensor.span<float>();
+    return *std::ranges::max_element(y);
+  };
+  for (int64_t n : {1, 37, 100000}) {
+    EXPECT_EQ(largest_square(1e-20f, n), 0);
+    EXPECT_FLOAT_EQ(largest_square(1e-18f, n), 1e-36f);
+    ::setenv("VITRIFY_KEEP_SUBNORMALS", "1", 1);
+    EXPECT_EQ(largest_square(1e-20f, n), 1e-20f * 1e-20f);
+    ::unsetenv("VITRIFY_KEEP_SUBNORMALS");
+  }
+  volatile float tiny = 1e-20f;
+  EXPECT_NE(tiny * tiny, 0);  // the caller's own mode is as it was
+}
+
 TEST(Context, EndsAnEndlessLoop) {
   Context context(build(loop_until_end(false)));
   set_loop_inputs(context, 100);

@@ -2,8 +2,8 @@
 
 usage: bench.py [--vitrify FILE] [--zoo DIR] [--threads N] [--rounds N] [--output FILE.md] [NAME...]
 
-Both run in one process tree with the same number of threads and turns alternate, so that what else the machine does
-hits both alike. Each row gives the median over the rounds of each round's median latency, how far the rounds lie apart,
+Both run in one process tree on the same input with the same number of threads, and turns alternate, so that what else
+the machine does hits both alike. Each row gives the median over the rounds of each round's median latency, how far the rounds lie apart,
 and the speed ratio (above 1: Vitrify is faster). Engines are built for the row's shape with timed tactics; ONNX Runtime
 gets the shape fixed, too, and all its optimisations.
 """
@@ -66,9 +66,9 @@ def onnxruntime_turn(inference, inputs, iterations):
     return statistics.median(times)
 
 
-def vitrify_turn(options, engine, shapes, iterations):
+def vitrify_turn(options, engine, inputs, folder, iterations):
     flags = ("--iterations", iterations, "--warmup", WARMUP, "--threads", options.threads)
-    return vitrify_cli.bench(options.vitrify, engine, shapes, *flags)["latency_ms"]["median"]
+    return vitrify_cli.bench(options.vitrify, engine, inputs, folder, *flags)["latency_ms"]["median"]
 
 
 def spread(values):
@@ -89,7 +89,7 @@ def measure(options, name, shape, folder):
     iterations = max(5, min(200, round(1e3 * TURN_SECONDS / one)))
     ours, theirs = [], []
     for _ in range(options.rounds):
-        ours.append(vitrify_turn(options, engine, shapes, iterations))
+        ours.append(vitrify_turn(options, engine, inputs, folder, iterations))
         theirs.append(onnxruntime_turn(inference, inputs, iterations))
     return {"model": name, "shape": text, "vitrify": statistics.median(ours), "onnxruntime": statistics.median(theirs),
             "vitrify_spread": spread(ours), "onnxruntime_spread": spread(theirs),

@@ -150,10 +150,9 @@ def check_model(options, name, folder, table):
         check_shape(options, name, engine, expected, sample_inputs(spec, shapes, seed), folder, table)
 
 
-def arena_problems(options, engine, inputs):
+def arena_problems(options, engine, inputs, folder):
     """What is wrong with the memory planned for these shapes, workspaces included."""
-    shapes = {name: x.shape for name, x in inputs.items()}
-    found = vitrify_cli.bench(options.vitrify, engine, shapes, "--iterations", 1, "--warmup", 0)
+    found = vitrify_cli.bench(options.vitrify, engine, inputs, folder, "--iterations", 1, "--warmup", 0)
     planned, least = found["arena_bytes"], found["arena_lower_bound_bytes"]
     return [f"arena of {planned} bytes, lower bound {least}"] if planned > ARENA_EXCESS * least else []
 
@@ -164,7 +163,7 @@ def check_shape(options, name, engine, expected, inputs, folder, table):
     worst = 0.0
     if ours is not None:
         problems, worst = compare_outputs(ours, theirs)
-    planned, failures, _ = attempt(arena_problems, options, engine, inputs)
+    planned, failures, _ = attempt(arena_problems, options, engine, inputs, folder)
     problems += planned or failures
     label = " ".join(sorted({vitrify_cli.shape_text(x.shape) for x in inputs.values()}))
     table.row(name, label, problems, f"{worst:.0e}", seconds)

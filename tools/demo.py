@@ -125,7 +125,9 @@ def latency(options, engine, model, array):
             start = time.perf_counter()
             session.run(None, {"x": array})
             theirs.append(1e3 * (time.perf_counter() - start))
-        ours.append(vitrify_cli.bench(options.vitrify, engine, {"x": array.shape}, "--iterations", 6, "--warmup", 2)["latency_ms"]["median"])
+        with tempfile.TemporaryDirectory(prefix="vitrify-") as folder:
+            found = vitrify_cli.bench(options.vitrify, engine, {"x": array}, folder, "--iterations", 6, "--warmup", 2)
+        ours.append(found["latency_ms"]["median"])
     return statistics.median(theirs), statistics.median(ours)
 
 

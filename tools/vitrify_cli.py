@@ -69,25 +69,32 @@ def inspect(binary, path):
     return call(binary, "inspect", path)
 
 
-def run(binary, path, inputs, folder):
-    """Runs once on arrays by name; returns the arrays that it wrote, by file stem."""
-    folder = Path(folder)
-    given, written = folder / "in", folder / "out"
-    for place in (given, written):
-        place.mkdir(exist_ok=True)
-        for old in place.iterdir():
-            old.unlink()
-    flags = []
+def emptied(folder):
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    return folder
+
+
+def input_flags(inputs, folder):
+    """Writes arrays by name into folder/in; returns the flags that give them."""
+    given, flags = emptied(Path(folder) / "in"), []
     for name, array in inputs.items():
         np.save(given / f"{file_stem(name)}.npy", array)
         flags += ["--input", f"{name}={given / file_stem(name)}.npy"]
-    call(binary, "run", path, *flags, "--output-dir", written)
+    return flags
+
+
+def run(binary, path, inputs, folder):
+    """Runs once on arrays by name; returns the arrays that it wrote, by file stem."""
+    written = emptied(Path(folder) / "out")
+    call(binary, "run", path, *input_flags(inputs, folder), "--output-dir", written)
     return {file.stem: np.load(file) for file in written.glob("*.npy")}
 
 
-def bench(binary, path, shapes, *options):
-    flags = [part for name, shape in shapes.items() for part in ("--shape", f"{name}={shape_text(shape)}")]
-    return call(binary, "bench", path, *flags, *options)
+def bench(binary, path, inputs, folder, *options):
+    """Measures on arrays by name."""
+    return call(binary, "bench", path, *input_flags(inputs, folder), *options)
 
 
 def file_stem(name):

@@ -16,6 +16,8 @@ constexpr KnobRow kKnobs[] = {
     {Knob::kMaxIsa, "VITRIFY_MAX_ISA", "all", "lowers the machine: baseline, avx2, avx512 or all"},
     {Knob::kVerbose, "VITRIFY_VERBOSE", "0",
      "0 silent, 1 models, devices and sizes, 2 passes, 3 tactics and refusals, 4 steps of runs"},
+    {Knob::kKeepSubnormals, "VITRIFY_KEEP_SUBNORMALS", "0",
+     "1: runs keep results below the smallest normal number, which cost time; 0: they become 0"},
     {Knob::kDisablePasses, "VITRIFY_DISABLE_PASSES", "", "passes to leave out, separated by ';'"},
     {Knob::kDisableRules, "VITRIFY_DISABLE_RULES", "",
      "rules or other decisions to leave out, as --explain names them, separated by ';'"},
@@ -53,7 +55,7 @@ std::vector<std::string> knob_list(Knob which) {
 }
 
 void check_knobs() {
-  for (Knob which : {Knob::kThreads, Knob::kVerbose}) knob_int(which);
+  for (Knob which : {Knob::kThreads, Knob::kVerbose, Knob::kKeepSubnormals}) knob_int(which);
 }
 
 int verbosity() {

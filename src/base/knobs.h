@@ -9,7 +9,15 @@
 
 namespace vitrify {
 
-enum class Knob { kThreads, kMaxIsa, kVerbose, kDisablePasses, kDisableRules, kDisableTactics };
+enum class Knob {
+  kThreads,
+  kMaxIsa,
+  kVerbose,
+  kKeepSubnormals,
+  kDisablePasses,
+  kDisableRules,
+  kDisableTactics
+};
 
 struct KnobRow {
   Knob knob;

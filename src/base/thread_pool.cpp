@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/float_mode.h"
 #include "base/knobs.h"
 
 #if defined(__x86_64__)
@@ -79,6 +80,7 @@ struct ThreadPool::State {
       seen = epoch.load(std::memory_order_acquire);
       if (stopping.load(std::memory_order_relaxed)) return;
       if (!enter()) continue;
+      set_float_mode(mode);
       run_indices();
       guests.fetch_sub(1, std::memory_order_release);
     }
@@ -96,6 +98,7 @@ struct ThreadPool::State {
     job = &f;
     count = n;
     scope = RunScope::current();
+    mode = float_mode();
     next.store(0, std::memory_order_relaxed);
     places.store(int(std::min<int64_t>(max_threads, n)) - 1, std::memory_order_relaxed);
     open.store(true, std::memory_order_seq_cst);
@@ -119,6 +122,7 @@ struct ThreadPool::State {
   std::mutex busy;  // held by the one caller that has the workers
   const RangeFn* job = nullptr;
   RunScope* scope = nullptr;  // the caller's
+  uint32_t mode = 0;          // the caller's, too
   int64_t count = 0;
   alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<uint32_t> epoch{0};

@@ -37,6 +37,7 @@ class ThreadPool {
   /// Calls f(0) … f(n-1), each once, on at most `max_threads` threads, the caller among them;
   /// returns when all are done. f must not throw. Never allocates. Nested calls run in the caller
   /// alone. Which thread runs which index is not fixed, so results may not depend on it.
+  /// All compute in the caller's float mode (base/float_mode.h).
   /// Once the caller's run is cancelled, no more calls start: what they would have written is then
   /// undefined, and the run ends at the next `check_cancelled`.
   void parallel_for(int64_t n, int max_threads, RangeFn f);

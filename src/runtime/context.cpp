@@ -33,6 +33,7 @@ Context::Context(std::shared_ptr<const Engine> engine, ContextOptions options)
   if (!account_)
     account_ = std::make_shared<MemoryAccount>(options_.memory_limit > 0 ? options_.memory_limit
                                                                          : usable_memory());
+  keeps_subnormals_ = knob(Knob::kKeepSubnormals) != "0";
 }
 
 Context::~Context() = default;

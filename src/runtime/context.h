@@ -125,6 +125,7 @@ class Context {
   std::shared_ptr<const Engine> engine_;
   ContextOptions options_;
   std::shared_ptr<MemoryAccount> account_;
+  bool keeps_subnormals_ = false;
   std::vector<Value> inputs_;
   std::vector<Value> plain_;  ///< per input: the copy with normal bools that the run reads, if any
   std::vector<bool> given_;   ///< per input: set by the caller, not a state

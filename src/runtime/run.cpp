@@ -4,6 +4,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/float_mode.h"
 #include "base/knobs.h"
 #include "ir/bools.h"
 #include "ops/interpreter.h"
@@ -22,6 +23,7 @@ Status Context::run(const RunOptions& options) {
   forget_results();
   if (Status bound = bind(); !bound.ok) return bound;
   RunScope scope(account_, options.cancelled);
+  const FlushSubnormals flush(!keeps_subnormals_);
   try {
     if (!is_body_) normalize_bools();  // what enters a body is normal already
     run_all(options);
