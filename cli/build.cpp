@@ -41,12 +41,20 @@ std::filesystem::path resolved(const std::string& path) {
   return fs::weakly_canonical(at, ignored);
 }
 
+/// Whether a report goes into what is there: a pipe, a terminal.
+bool is_stream(const std::string& path) {
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  return exists(status) && !is_regular_file(status) && !is_directory(status);
+}
+
 /// Refuses what could only fail after the build, or destroy what is there.
 void check_outputs(const Flags& flags) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   if (flags.output.empty()) throw UsageError("--output is empty: name the engine file");
   if (flags.explain.empty()) return;
+  if (is_stream(flags.explain)) return;
   const fs::path explain = resolved(flags.explain);
   if (access(explain.parent_path().c_str(), W_OK) != 0)
     throw UsageError("cannot write '" + flags.explain + "': " + std::strerror(errno));
@@ -75,8 +83,9 @@ void build(const Flags& flags) {
     report = Json::parse(build(flags.model, flags.output, options));
   }
   if (!flags.explain.empty()) {
-    replace_file(resolved(flags.explain),
-                 report.dump(1, ' ', false, Json::error_handler_t::replace) + '\n');
+    const std::string text = report.dump(1, ' ', false, Json::error_handler_t::replace) + '\n';
+    is_stream(flags.explain) ? write_file(flags.explain, text)
+                             : replace_file(resolved(flags.explain), text);
   }
   Json summary = {{"engine", flags.output},
                   {"build_s", report["build_s"]},

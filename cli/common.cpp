@@ -1,5 +1,6 @@
 #include "common.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,7 @@
 #include <iostream>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace vitrify::cli {
 
@@ -202,32 +204,71 @@ void Progress::show(const char* stage, double fraction) {
   drawn_ = true;
 }
 
-void replace_file(const std::string& path, std::string_view content) {
-  const std::string temporary = path + ".part";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+void write_file(const std::string& path, std::string_view content) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(content.data(), std::streamsize(content.size()));
   out.close();
-  if (out && std::rename(temporary.c_str(), path.c_str()) == 0) return;
-  const std::string reason = std::strerror(errno);
-  std::remove(temporary.c_str());
-  throw UsageError("cannot write '" + path + "': " + reason);
+  if (!out) throw UsageError("cannot write '" + path + "': " + std::strerror(errno));
+}
+
+void replace_file(const std::string& path, std::string_view content) {
+  std::string temporary = path + ".XXXXXX";  // never a name that is there
+  struct stat old {};
+  const mode_t mask = umask(0);
+  umask(mask);
+  const mode_t mode = stat(path.c_str(), &old) == 0 ? old.st_mode & 0777 : 0666 & ~mask;
+  const int descriptor = mkstemp(temporary.data());
+  if (descriptor < 0) throw UsageError("cannot write '" + path + "': " + std::strerror(errno));
+  const bool allowed = fchmod(descriptor, mode) == 0;
+  close(descriptor);
+  try {
+    write_file(temporary, content);
+    if (allowed && std::rename(temporary.c_str(), path.c_str()) == 0) return;
+    throw UsageError("cannot write '" + path + "': " + std::strerror(errno));
+  } catch (...) {
+    std::remove(temporary.c_str());
+    throw;
+  }
 }
 
 namespace {
+/// Bytes of the UTF-8 character, or of the stray byte, at the front of a text that is not empty.
+size_t character_bytes(std::string_view text) {
+  size_t bytes = 1;
+  if (static_cast<unsigned char>(text[0]) >= 0xC0)
+    while (bytes < std::min<size_t>(4, text.size()) &&
+           (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80)
+      ++bytes;
+  return bytes;
+}
+
+/// C0, DEL, and C1 as UTF-8 writes it.
+bool is_control(std::string_view character) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 2) return byte(0) == 0xC2 && byte(1) < 0xA0;
+  return character.size() == 1 && (byte(0) < 0x20 || byte(0) >= 0x7F);
+}
+
 std::string escape(std::string_view text, bool keeps_lines) {
   constexpr size_t kMost = 2000;
   std::string out;
   size_t column = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool ends = c == '\n' && keeps_lines;
-    column = ends ? 0 : column + 1;
-    if (column == kMost) out += "...";
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, character_bytes(text));
+    text.remove_prefix(character.size());
+    const bool ends = character == "\n" && keeps_lines;
+    const size_t before = std::exchange(column, ends ? 0 : column + character.size());
+    if (before < kMost && column >= kMost) out += "...";
     if (column >= kMost) continue;
-    char code[8];
-    std::snprintf(code, sizeof code, "\\x%02x", byte);
-    const bool shows = ends || (byte >= 0x20 && byte != 0x7f);
-    out += shows ? std::string(1, c) : code;
+    if (ends || !is_control(character)) {
+      out += character;
+      continue;
+    }
+    for (const char c : character) {
+      char code[8];
+      std::snprintf(code, sizeof code, "\\x%02x", static_cast<unsigned char>(c));
+      out += code;
+    }
   }
   return out;
 }

@@ -55,7 +55,9 @@ Value random_value(vitrify_dtype dtype, const Dims& dims, uint64_t seed);
 void set_inputs(Context& context, const Engine& engine, const std::vector<std::string>& files,
                 const std::vector<std::string>& shapes);
 
-/// Writes a file whole or, throwing UsageError, not at all.
+/// Writes into what is there, a pipe or a device; throws UsageError.
+void write_file(const std::string& path, std::string_view content);
+/// Writes a file whole or, throwing UsageError, not at all. Keeps the permissions of an old one.
 void replace_file(const std::string& path, std::string_view content);
 
 /// Characters other than letters, digits, '.', '_' and '-' become '_'.

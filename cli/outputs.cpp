@@ -126,7 +126,7 @@ void write_output(const std::string& folder, const std::string& name, const Valu
   std::error_code ignored;
   if (value.kind() == VITRIFY_SEQUENCE && std::filesystem::exists(next, ignored))
     std::fprintf(stderr, "vitrify: '%s' is older than this run, whose '%s' has %zu items\n",
-                 next.c_str(), name.c_str(), value.size());
+                 visible_name(next).c_str(), visible_name(name).c_str(), value.size());
 }
 
 Json describe_output(const std::string& name, const ValueView& value,

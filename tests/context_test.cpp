@@ -107,6 +107,23 @@ TEST(Context, SubnormalResultsBecomeZeroUnlessKept) {
   EXPECT_NE(tiny * tiny, 0);  // the caller's own mode is as it was
 }
 
+TEST(Context, SubnormalOperandsCount) {
+  GraphParts parts{{node("ArgMax", {"x"}, {"y"},
+                         {attribute("axis", int64_t{1}), attribute("keepdims", int64_t{0})})},
+                   {value_info("x", tensor_type(DType::kFloat32, {4, "n"}))},
+                   {value_info("y", unranked_type(DType::kInt64))},
+                   {}};
+  Context context(build(import_bytes(model(onnx::testing::graph(parts)))));
+  const float s = 1e-39f;
+  context
+      .set_input(0, Tensor::of<float>(DType::kFloat32, {4, 3},
+                                      {s, 3 * s, 2 * s, 0, -s, s, -s, -3 * s, -2 * s, -1, s, 0}))
+      .check();
+  context.run().check();
+  const auto y = context.output(0).tensor.span<int64_t>();
+  EXPECT_EQ(Ints(y.begin(), y.end()), (Ints{1, 2, 0, 1}));
+}
+
 TEST(Context, EndsAnEndlessLoop) {
   Context context(build(loop_until_end(false)));
   set_loop_inputs(context, 100);

@@ -121,6 +121,38 @@ TEST(Engine, IsWrittenToAFile) {
 }
 
 /// Files of earlier format versions load and answer as they did, or are refused as unsupported.
+/// Exporters name the extents of each input apart, so that the mask may widen the scores.
+TEST(Engine, FusesAttentionUnderAMaskOfOtherExtents) {
+  const auto dim = [](const char* name) { return Dim::symbol(name); };
+  const auto f32 = [](Shape s) { return Type::tensor(DType::kFloat32, std::move(s)); };
+  GraphBuilder b = make_builder();
+  const ValueId q = b.input("q", f32({dim("b"), 2, dim("s"), 4}));
+  const ValueId k = b.input("k", f32({dim("b"), 2, dim("t"), 4}));
+  const ValueId v = b.input("v", f32({dim("b"), 2, dim("t"), 3}));
+  const ValueId mask = b.input("mask", f32({dim("mb"), 1, dim("ms"), dim("mt")}));
+  const ValueId scores = b.add(MatMul{false, true}, {q, k});
+  const ValueId scaled =
+      b.add(Binary{BinaryKind::kDiv}, {scores, b.constant(Tensor::scalar(2.0F))});
+  const ValueId masked = b.add(Binary{BinaryKind::kAdd}, {scaled, mask});
+  b.output("y", b.add(MatMul{}, {b.add(Softmax{-1}, {masked}), v}));
+  const Graph graph = b.finish();
+  const auto engine = build(graph);
+  ASSERT_EQ(engine->plans()[0].plan.steps.size(), 1u);
+  EXPECT_EQ(engine->plans()[0].plan.steps[0].tactic, "cpu.attention");
+  Context context(engine);
+  const std::pair<Dims, Dims> shapes[] = {
+      {{2, 2, 5, 4}, {2, 1, 1, 6}}, {{2, 2, 5, 4}, {1, 1, 5, 6}}, {{1, 2, 5, 4}, {3, 1, 1, 6}},
+      {{1, 2, 1, 4}, {3, 1, 7, 1}}, {{2, 2, 1, 4}, {2, 1, 0, 6}}, {{3, 2, 1, 4}, {1, 1, 70, 6}}};
+  for (const auto& [query, m] : shapes) {
+    SCOPED_TRACE(cat(str(query), " under ", str(m)));
+    expect_agreement(
+        graph, context,
+        {ramp(query), ramp({query[0], 2, 6, 4}, -2), ramp({query[0], 2, 6, 3}, -1), ramp(m)});
+  }
+  context.set_input(3, ramp({4, 1, 1, 6})).check();
+  EXPECT_FALSE(context.run().ok);  // q has a batch of 3
+}
+
 TEST(Engine, OldFilesLoadOrAreRefused) {
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator("tests/fixtures")) {

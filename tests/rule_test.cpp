@@ -59,7 +59,12 @@ DType random_dtype(Rng& r) {
 class PatternBuilder {
  public:
   PatternBuilder(GraphBuilder& b, const Rule& rule, Rng& r)
-      : b_(b), r_(r), shapes_(r), dtype_(random_dtype(r)), special_(r() % 3 == 0) {
+      : b_(b),
+        r_(r),
+        shapes_(r),
+        dtype_(random_dtype(r)),
+        special_(r() % 3 == 0),
+        ranked_(r() % 4 > 0) {
     if (rule.sampler) given_ = rule.sampler(r);
     if (!given_.empty()) dtype_ = given_.begin()->second.dtype();
   }
@@ -86,19 +91,19 @@ class PatternBuilder {
     if (auto at = given_.find(p.name); at != given_.end()) {
       t = at->second;
     } else {
-      t = Tensor(dtype_, p.is_scalar ? (r_() % 2 ? Dims{} : Dims{1}) : shapes_.leaf());
+      t = Tensor(dtype_, p.is_scalar ? Dims(r_() % 2 ? 0 : r_() % 4, 1) : shapes_.leaf());
       fill(t, r_, special_ && p.leaf == Pattern::Leaf::kAny);
       if (p.is_scalar) set_double(t, 0, double(p.constant));
     }
     if (p.leaf == Pattern::Leaf::kConstant) return b_.constant(std::move(t));
     inputs.push_back(t);
-    return b_.input(cat("i", inputs.size()), t.type());
+    return b_.input(cat("i", inputs.size()), ranked_ ? t.type() : Type::unranked(t.dtype()));
   }
   GraphBuilder& b_;
   Rng& r_;
   Shapes shapes_;
   DType dtype_;
-  bool special_;
+  bool special_, ranked_;
   Leaves given_;
   std::map<std::string_view, ValueId> made_;
 };
@@ -165,22 +170,45 @@ TEST(Rules, Affine) { check_all(affine_rules()); }
 TEST(Rules, Siblings) { check_all(sibling_rules()); }
 TEST(Rules, Attention) { check_all(attention_rules()); }
 
+/// Whether rules leave the graph y = make(builder, x) of f32 as it is.
+template <class Make>
+void expect_untouched(std::span<const Rule> rules, Make make) {
+  GraphBuilder b = make_builder();
+  const ValueId x = b.input("x", Type::tensor(DType::kFloat32, Shape{3}));
+  b.output("y", make(b, x));
+  const Graph graph = b.finish();
+  EXPECT_TRUE(digest(apply_rules(graph, rules, {"test"})) == digest(graph)) << print(graph);
+}
+
 TEST(Rules, NearlyZeroAndOneAreNeither) {
-  const std::pair<BinaryKind, double> kNearly[] = {{BinaryKind::kAdd, 9e-7},
-                                                   {BinaryKind::kSub, 9e-7},
-                                                   {BinaryKind::kMul, 1 + 9e-7},
-                                                   {BinaryKind::kDiv, 1 - 9e-7},
-                                                   {BinaryKind::kPow, 2 + 9e-7}};
-  for (const auto& [kind, number] : kNearly) {
-    GraphBuilder b = make_builder();
-    Tensor c(DType::kFloat64, {});
-    set_double(c, 0, number);
-    const ValueId x = b.input("x", Type::tensor(DType::kFloat64, Shape{3}));
-    b.output("y", b.add(Binary{kind}, {x, b.constant(c)}));
-    const Graph graph = b.finish();
-    EXPECT_TRUE(digest(apply_rules(graph, simplify_rules(), {"simplify"})) == digest(graph))
-        << print(graph);
-  }
+  const std::pair<BinaryKind, float> kNearly[] = {{BinaryKind::kSub, 9e-7F},
+                                                  {BinaryKind::kMul, 1 + 9e-7F},
+                                                  {BinaryKind::kDiv, 1 - 9e-7F},
+                                                  {BinaryKind::kPow, 1 + 9e-7F},
+                                                  {BinaryKind::kPow, 2 + 9e-7F}};
+  for (const auto& [kind, number] : kNearly)
+    expect_untouched(simplify_rules(),
+                     [&, kind = kind, number = number](GraphBuilder& b, ValueId x) {
+                       return b.add(Binary{kind}, {x, b.constant(Tensor::scalar(number))});
+                     });
+}
+
+TEST(Rules, NearlyHardSwishIsNot) {
+  const auto make = [](float three, float six) {
+    return [=](GraphBuilder& b, ValueId x) {
+      const auto number = [&](float v) { return b.constant(Tensor::scalar(v)); };
+      const ValueId sum = b.add(Binary{BinaryKind::kAdd}, {x, number(three)});
+      const ValueId clipped = b.add(Unary{UnaryKind::kClip, 0, 6}, {sum});
+      const ValueId product = b.add(Binary{BinaryKind::kMul}, {x, clipped});
+      return b.add(Binary{BinaryKind::kDiv}, {product, number(six)});
+    };
+  };
+  expect_untouched(activation_rules(), make(3 + 2e-6F, 6));
+  expect_untouched(activation_rules(), make(3, 6 + 4e-6F));
+  GraphBuilder b = make_builder();
+  b.output("y", make(3, 6)(b, b.input("x", Type::tensor(DType::kFloat32, Shape{3}))));
+  const Graph swish = apply_rules(b.finish(), activation_rules(), {"test"});
+  EXPECT_EQ(swish.nodes.size(), 2u) << print(swish);
 }
 
 // ---- Planted wrong rules ----

@@ -3,9 +3,9 @@
 usage: bench.py [--vitrify FILE] [--zoo DIR] [--threads N] [--rounds N] [--output FILE.md] [NAME...]
 
 Both run in one process tree on the same input with the same number of threads, and turns alternate, so that what else
-the machine does hits both alike. Each row gives the median over the rounds of each round's median latency, how far the rounds lie apart,
-and the speed ratio (above 1: Vitrify is faster). Engines are built for the row's shape with timed tactics; ONNX Runtime
-gets the shape fixed, too, and all its optimisations.
+the machine does hits both alike. Each row gives the median over the rounds of each round's median latency, how far the
+rounds lie apart, and the speed ratio (above 1: Vitrify is faster). Engines are built for the row's shape with timed
+tactics; ONNX Runtime gets the shape fixed, too, and all its optimisations.
 """
 
 import argparse

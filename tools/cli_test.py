@@ -262,6 +262,14 @@ def outputs_destroy_nothing(b):
     b.at("dangling").symlink_to("e")
     b.refuses("no file", "build", "m.onnx", "-o", "e", "--explain", "folder")
     b.refuses("overwrite", "build", "m.onnx", "-o", "e", "--explain", "dangling")
+    b.good("build", "m.onnx", "-o", "r.json.part", "--explain", "r.json")
+    b.good("run", "r.json.part", "--shape", "x=2x3")
+    b.at("r.json").chmod(0o600)
+    piped = b.good("build", "m.onnx", "-o", "p.engine", "--explain", "/dev/stdout")
+    assert json.loads(piped.stdout)["plans"]
+    b.good("build", "m.onnx", "-o", "p.engine", "--explain", "r.json")
+    assert b.at("r.json").stat().st_mode & 0o777 == 0o600
+    b.at("p.engine").unlink()
     assert b.at("m.onnx").read_bytes() == before and not b.at("e").exists()
     assert Path("/dev/null").is_char_device()
     b.at("real").mkdir()
@@ -452,7 +460,7 @@ def headers_quoted_as_json_are_read(b):
 
 @test
 def text_of_files_leaves_the_terminal_alone(b):
-    name = "\x1b[2Jboo"
+    name = "\x1b[2Jboo\u009b2J日本"
     b.save("esc.onnx", [h.make_node("Relu", ["x"], [name], name=name)], [value("x", T.FLOAT, [2])],
            [value(name, T.FLOAT, [2])])
     attribute = h.make_node("Relu", ["x"], ["y"], name=name)
@@ -462,7 +470,7 @@ def text_of_files_leaves_the_terminal_alone(b):
              b.call("inspect", "bad.onnx"), b.good("inspect", "esc.onnx", "--graph", "imported")]
     for done in shown:
         text = done.stdout + done.stderr
-        assert "\x1b" not in text and "\\x1b[2Jboo" in text and len(text) < 5000, text[:300]
+        assert "\x1b" not in text and "\u009b" not in text and "\\x1b[2Jboo\\xc2\\x9b2J日本" in text and len(text) < 5000, text[:300]
     assert json.loads(b.good("inspect", "esc.onnx", "--json").stdout)["outputs"][0]["name"] == name
 
 

@@ -587,15 +587,18 @@ struct Recurrent {
 
 // ---- Attention ----
 /// (q, k, v, mask?): softmax(scale·q·kᵀ + mask)·v with q [B, H, S, D], k [B, G, T, D], v [B, G, T,
-/// E], H a multiple of G; mask broadcasts to [B, H, S, T], bool (true: attend) or additive.
+/// E], H a multiple of G; mask broadcasts to [B, H, S, T], bool (true: attend) or additive. With
+/// `mask_widens`, B, H and S of the result are those of q and the mask broadcast together, as adding
+/// the mask to the scores makes them.
 struct Attention {
   double scale = 1, softcap = 0;
-  bool causal = false;
+  bool causal = false, mask_widens = false;
   static constexpr auto kName = "attention";
   static void fields(auto& s, auto&& f) {
     f("scale", s.scale);
     f("softcap", s.softcap);
     f("causal", s.causal);
+    f("mask_widens", s.mask_widens);
   }
 };
 

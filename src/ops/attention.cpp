@@ -28,27 +28,34 @@ void infer_attention(InferContext& c) {
   if ((*q)[1].is_constant() && groups.is_constant())
     require(groups.value() > 0 && (*q)[1].value() % groups.value() == 0, (*q)[1].str(),
             " query heads are no multiple of ", groups.str());
+  Shape result{batch, (*q)[1], (*q)[2], (*v)[3]};
   if (c.has(3)) {
     c.expect_tensor(3);
     require(c.dtype(3) == DType::kBool || c.dtype(3) == c.dtype(0), "the mask has type ",
             name(c.dtype(3)));
+    const bool widens = c.op().as<Attention>()->mask_widens;
     if (const Shape* mask = c.shape(3)) {
       require(mask->size() <= 4, "the mask has rank ", mask->size());
-      broadcast_shapes(*mask, {batch, (*q)[1], (*q)[2], length});
+      const Shape scores = broadcast_shapes(*mask, {batch, (*q)[1], (*q)[2], length});
+      if (widens) std::copy_n(scores.begin(), 3, result.begin());
+    } else if (widens) {
+      result = c.fresh_shape(0, 4);
     }
   }
-  c.output(Type::tensor(c.dtype(0), {batch, (*q)[1], (*q)[2], (*v)[3]}));
+  c.output(Type::tensor(c.dtype(0), std::move(result)));
 }
 
 namespace {
+/// Of the result, but for what q, k and v have fewer of when the mask widens.
 struct Extents {
   int64_t batch, heads, groups, queries, keys, size, value_size;
+  int64_t own_batch, own_heads, own_queries;
 };
 
 Extents read_extents(const Dims& q, const Dims& k, const Dims& v) {
   require(q.size() == 4 && k.size() == 4 && v.size() == 4,
           "attention: q, k and v must have rank 4");
-  Extents e{q[0], q[1], k[1], q[2], k[2], q[3], v[3]};
+  Extents e{q[0], q[1], k[1], q[2], k[2], q[3], v[3], q[0], q[1], q[2]};
   require(k[0] == e.batch && v[0] == e.batch && v[1] == e.groups && v[2] == e.keys &&
               k[3] == e.size && e.groups > 0 && e.heads % e.groups == 0,
           "attention: shapes ", str(q), ", ", str(k), " and ", str(v), " do not fit");
@@ -72,6 +79,14 @@ struct Mask {
     }
   }
 };
+
+void widen_extents(Extents& e, const Dims& mask) {
+  Dims whole(4 - std::min<size_t>(4, mask.size()), 1);
+  whole.insert(whole.end(), mask.begin(), mask.end());
+  if (e.batch == 1) e.batch = whole[0];
+  if (e.heads == 1) e.heads = whole[1];
+  if (e.queries == 1) e.queries = whole[2];
+}
 
 template <class T>
 Mask<T> read_mask(ReferenceCall& call, const Extents& e) {
@@ -104,15 +119,18 @@ template <class T>
 void attend(const Attention& op, const Extents& e, const T* q, const T* k, const T* v,
             const Mask<T>& mask, T* y) {
   std::vector<T> scores(static_cast<size_t>(e.keys));
-  int64_t shared = e.heads / e.groups;
+  const auto own = [](int64_t i, int64_t n) { return n == 1 ? 0 : i; };
+  int64_t shared = e.own_heads / e.groups;
   for (int64_t b = 0; b < e.batch; ++b)
     for (int64_t h = 0; h < e.heads; ++h) {
-      int64_t group = b * e.groups + h / shared, head = b * e.heads + h;
+      const int64_t from = own(b, e.own_batch), head = own(h, e.own_heads);
+      const int64_t group = from * e.groups + head / shared;
       std::vector<T> keys = transposed(k + group * e.keys * e.size, e.keys, e.size);
       for (int64_t i = 0; i < e.queries; ++i) {
         std::fill(scores.begin(), scores.end(), T(0));
-        add_row_product(q + (head * e.queries + i) * e.size, e.size, keys.data(), e.keys, e.keys,
-                        scores.data());
+        const int64_t row_of_q =
+            (from * e.own_heads + head) * e.own_queries + own(i, e.own_queries);
+        add_row_product(q + row_of_q * e.size, e.size, keys.data(), e.keys, e.keys, scores.data());
         for (T& s : scores) {
           s = T(s * T(op.scale));
           if (op.softcap > 0) s = T(op.softcap) * std::tanh(s / T(op.softcap));
@@ -122,7 +140,7 @@ void attend(const Attention& op, const Extents& e, const T* q, const T* k, const
           for (int64_t j = i + 1; j < e.keys; ++j)
             scores[size_t(j)] = -std::numeric_limits<T>::infinity();
         softmax_row(scores.data(), e.keys);
-        T* row = y + (head * e.queries + i) * e.value_size;
+        T* row = y + ((b * e.heads + h) * e.queries + i) * e.value_size;
         std::fill_n(row, e.value_size, T(0));
         add_row_product(scores.data(), e.keys, v + group * e.keys * e.value_size, e.value_size,
                         e.value_size, row);
@@ -137,6 +155,7 @@ void reference_attention(ReferenceCall& call) {
   require(call.in(1).dtype() == dtype && call.in(2).dtype() == dtype,
           "attention: q, k and v differ in type");
   Extents e = read_extents(call.in(0).dims(), call.in(1).dims(), call.in(2).dims());
+  if (op.mask_widens && call.has(3)) widen_extents(e, call.in(3).dims());
   Tensor q = widen(call.in(0)), k = widen(call.in(1)), v = widen(call.in(2));
   Tensor y = begin_wide_output(call, 0, dtype, {e.batch, e.heads, e.queries, e.value_size});
   dispatch_float(dtype, [&]<class T>() {
@@ -146,10 +165,10 @@ void reference_attention(ReferenceCall& call) {
 }
 
 Cost cost_attention(const Op&, std::span<const Dims> inputs, std::span<const Dims> outputs) {
-  const Dims &q = inputs[0], &k = inputs[1], &v = inputs[2];
-  double pairs = double(q[0]) * double(q[1]) * double(q[2]) * double(k[2]);
+  const Dims &q = inputs[0], &k = inputs[1], &v = inputs[2], &y = outputs[0];
+  double pairs = double(y[0]) * double(y[1]) * double(y[2]) * double(k[2]);
   double moved = double(element_count(q)) + double(element_count(k)) + double(element_count(v)) +
-                 double(element_count(outputs[0]));
+                 double(element_count(y));
   return {pairs * (2 * double(q[3]) + 2 * double(v[3]) + 8), 4 * moved};
 }
 
@@ -180,6 +199,20 @@ std::vector<Sample> samples_attention(uint64_t seed) {
        17,
        {0.17, 0, false},
        {1, 33},
+       DType::kFloat32,
+       DType::kBool},
+      {{1, 1, 1, 4},
+       {1, 1, 5, 4},
+       3,
+       {0.5, 0, false, true},
+       {2, 3, 4, 5},
+       DType::kFloat32,
+       DType::kFloat32},
+      {{1, 2, 3, 4},
+       {1, 2, 5, 4},
+       4,
+       {0.5, 0, false, true},
+       {3, 1, 1, 5},
        DType::kFloat32,
        DType::kBool},
       {{1, 2, 4, 8}, {1, 2, 4, 8}, 8, {0.35, 0, true}, {}, DType::kFloat16},

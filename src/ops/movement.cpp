@@ -55,7 +55,8 @@ void reference_transpose(ReferenceCall& call) {
 // ---- Concat ----
 
 namespace {
-/// The result's extents, all inputs considered; those of unknown rank leave the axis open.
+/// The result's extents, all inputs considered; those of unknown rank leave the axis open, and so
+/// does a sum that grows large.
 Shape concat_shape(InferContext& c, int64_t axis, size_t rank) {
   Shape shape(rank);
   bool first = true, open = false;
@@ -68,7 +69,7 @@ Shape concat_shape(InferContext& c, int64_t axis, size_t rank) {
     require(x->size() == rank, "inputs have ranks ", rank, " and ", x->size());
     for (size_t a = 0; a < rank; ++a) {
       if (int64_t(a) == axis)
-        shape[a] = shape[a] + (*x)[a];
+        shape[a].is_large() ? void(open = true) : void(shape[a] = shape[a] + (*x)[a]);
       else
         shape[a] = first ? (*x)[a] : unify(shape[a], (*x)[a], cat("axis ", a));
     }

@@ -55,8 +55,7 @@ bool per_channel(const Tensor& s, int64_t channels) {
 /// w * s with s laid along `axis` of w, and the scaled op; the result's shape must not change.
 ValueId scaled(Match& m, std::string_view name, size_t axis) {
   const Tensor &w = m.constant("w"), &s = m.constant("s");
-  bool fits =
-      w.dtype() == DType::kFloat32 && axis < size_t(w.rank()) && m.type(m.root()) == m.type(name);
+  bool fits = w.dtype() == DType::kFloat32 && axis < size_t(w.rank()) && m.is_of_root_type(m[name]);
   if (!fits || !per_channel(s, w.dims()[axis])) return {};
   Shape lined(size_t(w.rank()), Dim(1));
   if (s.size() != 1) lined[axis] = s.size();
@@ -98,7 +97,7 @@ ValueId distribute(Match& m) {
   bool contraction = x.op.is<Conv>() || x.op.is<MatMul>() || x.op.is<ConvTranspose>();
   bool in_test = x.op.is<Input>();
   if ((!contraction && !in_test) || m.type("x").dtype != DType::kFloat32 ||
-      !(m.type("x") == m.type(m.root())))
+      !m.is_of_root_type(m["x"]))
     return {};
   if (contraction && !m.builder().constant_of(x.inputs[1])) return {};
   ValueId product = m.binary(BinaryKind::kMul, m["x"], m["s"]);

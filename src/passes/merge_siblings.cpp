@@ -144,7 +144,7 @@ const Rule kRules[] = {
     {"(conv(x, w1) + b) + y -> (conv(x, w1) + y) + b", add(biased(three(), "b"), any("y")),
      [](Match& m) {
        // Biases move outward, so that the convolutions meet; a residual of another kind stays put.
-       bool same_types = m.type("c1") == m.type(m.root()) && m.type("y") == m.type(m.root());
+       bool same_types = m.is_of_root_type(m["c1"]) && m.is_of_root_type(m["y"]);
        if (!same_types || !is_sibling(m, m["y"])) return ValueId{};
        return m.binary(BinaryKind::kAdd, m.binary(BinaryKind::kAdd, m["c1"], m["y"]), m["b"]);
      },
@@ -161,7 +161,7 @@ const Rule kRules[] = {
          return o.is<Conv>() || o.is<Input>() || o.is<Binary>();
        };
        bool fits = contraction("x") && contraction("y") && m.type("x") == m.type("y") &&
-                   m.type("x") == m.type(m.root()) && m.type("x").dtype == DType::kFloat32;
+                   m.is_of_root_type(m["x"]) && m.type("x").dtype == DType::kFloat32;
        if (!fits) return ValueId{};
        ValueId biases = m.binary(BinaryKind::kAdd, m["b1"], m["b2"]);
        return m.binary(BinaryKind::kAdd, m.binary(BinaryKind::kAdd, m["x"], m["y"]), biases);

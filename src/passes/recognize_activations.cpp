@@ -31,7 +31,7 @@ constexpr float kSqrt2 = 1.41421356f, kInvSqrt2 = 0.70710678f, kSqrt2OverPi = 0.
 /// The replacement for all: one Unary of x, when constants did not widen the shape.
 template <UnaryKind kind>
 ValueId to(Match& m) {
-  bool float32 = m.type("x").dtype == DType::kFloat32 && m.type("x") == m.type(m.root());
+  bool float32 = m.type("x").dtype == DType::kFloat32 && m.is_of_root_type(m["x"]);
   return float32 ? m.unary(kind, m["x"], kind == UnaryKind::kSwish ? 1 : 0) : ValueId{};
 }
 
@@ -59,7 +59,7 @@ const Rule kRules[] = {
     {"clip(x + 3, 0, 6) / 6 -> hard_sigmoid(x)",
      div(with(UnaryKind::kClip, 0, 6, add(x(), scalar(3))), scalar(6)),
      [](Match& m) {
-       bool float32 = m.type("x").dtype == DType::kFloat32 && m.type("x") == m.type(m.root());
+       bool float32 = m.type("x").dtype == DType::kFloat32 && m.is_of_root_type(m["x"]);
        return float32 ? m.unary(UnaryKind::kHardSigmoid, m["x"], 1.0 / 6, 0.5) : ValueId{};
      }},
     {"x * tanh(softplus(x)) -> mish(x)", mul(x(), tanh(softplus(x()))), to<UnaryKind::kMish>},

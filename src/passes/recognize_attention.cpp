@@ -43,13 +43,13 @@ bool rank4(Match& m, std::string_view v) {
          (t == DType::kFloat32 || t == DType::kFloat16 || t == DType::kBFloat16);
 }
 
-/// Whether adding the mask leaves the scores their shape, as far as it is proved.
-bool broadcasts_to(const Shape& mask, const Shape& scores) {
-  if (mask.size() > scores.size()) return false;
+/// Whether it is not proved that adding the mask leaves the scores their batch, heads and queries:
+/// exporters name the extents of each input apart. More keys than k has would not meet v.
+bool may_widen(const Shape& mask, const Shape& scores) {
   const size_t more = scores.size() - mask.size();
-  for (size_t i = 0; i < mask.size(); ++i)
-    if (!(mask[i] == Dim(1) || mask[i] == scores[more + i])) return false;
-  return true;
+  for (size_t i = 0; i + 1 < mask.size(); ++i)
+    if (!(mask[i] == Dim(1) || mask[i] == scores[more + i])) return true;
+  return false;
 }
 
 /// q, k, v of equal batch and heads; a scale of one number; a mask that broadcasts to the scores.
@@ -67,21 +67,24 @@ ValueId attention(Match& m, bool scaled, bool divide, bool masked) {
     scale = divide ? 1 / double_at(s, 0) : double_at(s, 0);
   }
   std::vector<ValueId> inputs{m["q"], m["k"], m["v"]};
+  bool widens = false;
   if (masked) {
     const Type& mask = m.type("mask");
-    if (!mask.has_rank() || mask.dtype != m.type("q").dtype ||
-        !broadcasts_to(*mask.shape, {q[0], q[1], q[2], k[2]}))
-      return {};
+    if (!mask.has_rank() || mask.shape->size() > 4 || mask.dtype != m.type("q").dtype) return {};
+    widens = may_widen(*mask.shape, {q[0], q[1], q[2], k[2]});
     inputs.push_back(m["mask"]);
   }
-  return m.add(Attention{scale}, std::move(inputs));
+  return m.add(Attention{scale, 0, false, widens}, std::move(inputs));
 }
 
 std::map<std::string_view, Tensor> sample(Rng& r) {
   int64_t b = int64_t(r() % 3), h = int64_t(r() % 3 + 1), s = int64_t(r() % 5 + 1),
           t = int64_t(r() % 5 + 1), d = int64_t(r() % 6 + 1);
-  const Dims masks[] = {{b, 1, 1, t}, {s, t}, {b == 1 ? 2 : b, 1, s, t}};  // one widens the scores
-  const Dims& mask = masks[r() % 3];
+  const Dims masks[] = {{b, 1, 1, t},
+                        {s, t},
+                        {b == 1 ? 2 : b, 1, s, t},
+                        {1, h == 1 ? 3 : h, s == 1 ? 4 : s, t}};  // some widen the scores
+  const Dims& mask = masks[r() % 4];
   return {{"q", random(r, {b, h, s, d})},
           {"k", random(r, {b, h, t, d})},
           {"v", random(r, {b, h, t, d + 1})},

@@ -42,7 +42,7 @@ Pattern centered(std::string_view name) {
 
 /// For f32 alone, and where no constant of one element has axes that x lacks.
 bool keeps_type(Match& m) {
-  return m.type("x").dtype == DType::kFloat32 && m.type("x") == m.type(m.root());
+  return m.type("x").dtype == DType::kFloat32 && m.is_of_root_type(m["x"]);
 }
 bool one_number(Match& m, std::string_view name) { return m.constant(name).size() == 1; }
 

@@ -67,6 +67,16 @@ ValueId Match::add(Op op, std::vector<ValueId> inputs) {
   return builder_.add(std::move(op), std::move(inputs), origins_of(builder_, nodes));
 }
 
+bool Match::is_of_root_type(ValueId v) const {
+  if (!(type(v) == type(root_))) return false;
+  return type(v).has_rank() || std::ranges::all_of(nodes, [&](ValueId node) {
+           return std::ranges::all_of(builder_.node(node).inputs, [&](ValueId input) {
+             const Tensor* t = builder_.constant_of(input);
+             return !t || t->rank() == 0;
+           });
+         });
+}
+
 namespace {
 bool matches_leaf(const Pattern& p, ValueId v, const GraphBuilder& builder) {
   if (p.leaf == Pattern::Leaf::kAny) return true;

@@ -126,6 +126,9 @@ class Match {
   const Type& type(std::string_view name) const { return builder_.type((*this)[name]); }
   const Type& type(ValueId v) const { return builder_.type(v); }
   ValueId root() const { return root_; }
+  /// Whether v has the root's type, so that what is matched between them does not broadcast it.
+  /// Types of unknown rank prove it only when no constant that was met has axes.
+  bool is_of_root_type(ValueId v) const;
   GraphBuilder& builder() { return builder_; }
   /// Adds a node whose origins are those of all matched nodes.
   ValueId add(Op op, std::vector<ValueId> inputs);

@@ -85,13 +85,20 @@ TacticState bind(const TacticState& loaded, const BoundNode& n) {
   require(q.size() == 4 && k.size() == 4 && v.size() == 4,
           "attention: q, k and v must have rank 4");
   b.isa = isa_of(loaded);
-  b.batch = q[0], b.heads = q[1], b.groups = k[1], b.queries = q[2], b.keys = k[2], b.size = q[3],
+  const Dims& y = n.outputs[0].dims;
+  b.batch = y[0], b.heads = y[1], b.groups = k[1], b.queries = y[2], b.keys = k[2], b.size = q[3],
   b.value_size = v[3];
-  require(k[0] == b.batch && v[0] == b.batch && v[1] == b.groups && v[2] == b.keys &&
-              k[3] == b.size && b.groups > 0 && b.heads % b.groups == 0,
+  require(k[0] == q[0] && v[0] == q[0] && v[1] == b.groups && v[2] == b.keys && k[3] == b.size &&
+              b.groups > 0 && q[1] % b.groups == 0,
           "attention: shapes ", str(q), ", ", str(k), " and ", str(v), " do not fit");
   b.q = n.inputs[0].strides, b.k = n.inputs[1].strides, b.v = n.inputs[2].strides,
   b.y = n.outputs[0].strides;
+  for (size_t a = 0; a < 3; ++a) {  // where the mask widens
+    require(q[a] == y[a] || (q[a] == 1 && op.mask_widens), "attention: q ", str(q),
+            " does not give ", str(y));
+    if (q[a] != y[a]) b.q[a] = 0;
+  }
+  if (q[0] != y[0]) b.k[0] = b.v[0] = 0;
   bind_mask(b, n);
   b.scale = float(op.scale), b.softcap = float(op.softcap), b.causal = op.causal;
   b.block = std::clamp<int64_t>(kScoreFloats / std::max<int64_t>(1, b.keys), 6, 192);
