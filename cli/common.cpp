@@ -66,8 +66,10 @@ void add_profiles(BuildOptions& options, const std::vector<std::string>& flags) 
 void add_shapes(BuildOptions& options, const std::vector<std::string>& flags) {
   if (flags.empty()) return;
   options.add_profile();
+  std::set<std::string> given;
   for (const std::string& flag : flags) {
     const auto [name, text] = parse_assignment("--shape", flag);
+    if (!given.insert(name).second) throw UsageError("--shape " + name + " is given twice");
     const Dims dims = parse_shape(text);
     options.add_range(name, dims, dims, dims);
   }
@@ -102,6 +104,7 @@ Engine open_engine(const std::string& path, const BuildOptions& options, const s
     *load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     return engine;
   }
+  if (verify != "full") throw UsageError("--verify is for engines: a model is read whole");
   Engine engine = Engine::build(path, options);
   *build_s = std::chrono::duration<double>(Clock::now() - start).count();
   return engine;
@@ -159,6 +162,7 @@ void set_inputs(Context& context, const Engine& engine, const std::vector<std::s
       throw UsageError("--input " + given.first + " is given twice");
   for (const auto& flag : shape_flags) {
     const auto [name, text] = parse_assignment("--shape", flag);
+    if (files.count(name)) throw UsageError("input '" + name + "' has both --input and --shape");
     shapes[name] = parse_shape(text);
   }
   check_names(context, engine, files, shapes);
@@ -182,9 +186,16 @@ void set_inputs(Context& context, const Engine& engine, const std::vector<std::s
     if (!files.empty() && file == files.end() && !shapes.count(name))
       throw UsageError("input '" + name + "' is not given: --input " + name + "=FILE.npy, or " +
                        "--shape " + name + "=… for random values");
-    context.set_input(name, file != files.end()
-                                ? read_value(file->second, dtype)
-                                : random_value(dtype, input_shape(engine, i, shapes), i + 1));
+    if (file != files.end()) {
+      context.set_input(name, read_value(file->second, dtype));
+      continue;
+    }
+    const Dims shape = input_shape(engine, i, shapes);
+    try {
+      context.set_input(name, random_value(dtype, shape, i + 1));
+    } catch (const Failure& e) {
+      throw UsageError("input '" + name + "': " + e.what());
+    }
   }
 }
 

@@ -35,6 +35,9 @@ void add(CLI::App& app, const Command& command) {
         option.target);
     if (std::holds_alternative<int*>(option.target))
       added->check(CLI::Range(0, INT32_MAX).description(""));
+    if (option.target.index() >= 2)
+      added->check(CLI::Validator(
+          [](std::string& text) { return std::string(text.empty() ? "is empty" : ""); }, ""));
     if (!option.choices.empty())
       added->check(CLI::Validator(
           [&option](std::string& text) {

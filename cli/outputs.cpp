@@ -21,9 +21,10 @@ double widened(uint16_t bits, bool brain) {
 
 struct Statistics {
   double min = INFINITY, max = -INFINITY, sum = 0;
-  size_t numbers = 0, nans = 0;
+  size_t numbers = 0, nans = 0, infinite = 0;  ///< infinities are numbers, too
   void add(double x) {
     if (std::isnan(x)) return void(++nans);
+    infinite += std::isinf(x);
     min = std::min(min, x), max = std::max(max, x), sum += x, ++numbers;
   }
 };
@@ -136,8 +137,9 @@ Json describe_output(const std::string& name, const ValueView& value,
   if (value.kind() == VITRIFY_TENSOR) {
     row["kind"] = "tensor", row["dtype"] = vitrify_dtype_name(value.dtype());
     row["shape"] = std::vector<int64_t>(value.dims().begin(), value.dims().end());
-    if (const Statistics s = statistics(value); s.numbers)
-      row["min"] = s.min, row["mean"] = s.sum / double(s.numbers), row["max"] = s.max;
+    const Statistics s = statistics(value);
+    row["nan"] = s.nans, row["infinite"] = s.infinite;
+    if (s.numbers) row["min"] = s.min, row["mean"] = s.sum / double(s.numbers), row["max"] = s.max;
   }
   if (files) row["files"] = *files;
   return row;

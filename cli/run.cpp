@@ -79,7 +79,8 @@ Command run_command() {
       "Run a model or engine",
       {{"file", &path, "ONNX or engine file", true},
        {"--input", &inputs, "NAME=FILE.npy"},
-       {"--shape", &shapes, "NAME=1x3x224x224: random input of that shape"},
+       {"--shape", &shapes,
+        "NAME=1x3x224x224: random input of that shape, floats from 0 to 1, integers 0 and 1"},
        {"--output-dir", &folder,
         "write NAME.npy for every output into this folder, of a sequence NAME.0.npy, NAME.1.npy …; "
         "what else is there stays"},

@@ -246,6 +246,22 @@ TEST(Explain, DecisionsOfOnePassCanBeLeftOutTogether) {
   check_left_out(options, trace);
 }
 
+TEST(Explain, RulesLeftOutTellWhereTheyWouldHaveFired) {
+  GraphBuilder b = make_builder();
+  const ValueId x = b.input("x", Type::tensor(DType::kFloat32, Shape{2, 3}));
+  const ValueId swish =
+      b.add(Binary{BinaryKind::kMul}, {x, b.add(Unary{UnaryKind::kSigmoid}, {x}, {"gate"})}, {"m"});
+  b.output("y", b.add(Unary{UnaryKind::kSqrt}, {swish}, {"root"}));
+  const std::string rule = "x * sigmoid(x) -> swish(x)";
+  Trace trace;
+  PipelineOptions options;
+  options.trace = &trace;
+  options.disabled_rules = {rule};
+  run_pipeline(b.finish(), options);
+  EXPECT_TRUE(found(trace, {"recognize_activations", rule, "gate", kLeftOut})) << print(trace);
+  EXPECT_EQ(std::ranges::count(trace, rule, &Decision::rule), 1) << print(trace);
+}
+
 TEST(Explain, StepsNameTheUsersNodesAndValues) {
   const BuildReport report = report_of(sample_model());
   ASSERT_EQ(report.profiles.size(), report.choices.size());

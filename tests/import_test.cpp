@@ -1,7 +1,7 @@
 // The importer: names, scopes, captures, local functions, and a clear answer to every bad model.
 #include <gtest/gtest.h>
 
-#include "onnx/attributes.h"
+#include "onnx/signatures.h"
 #include "onnx_writer.h"
 
 namespace vitrify::onnx::testing {
@@ -183,12 +183,27 @@ TEST(Import, KeepsNamedInitializersAsInputs) {
   }
 }
 
-TEST(Import, KnowsEveryOperatorsAttributes) {
+TEST(Import, KnowsEveryOperatorsSignature) {
   for (const ImportRow& row : import_table())
-    EXPECT_TRUE(known_attributes(row.domain, row.op, INT64_MAX)) << row.op;
-  EXPECT_EQ(known_attributes("", "Pad", 10), "mode pads value");
-  EXPECT_EQ(known_attributes("ai.onnx", "Pad", 11), "mode");
-  EXPECT_FALSE(known_attributes("", "NoSuchOperator", 18));
+    EXPECT_TRUE(find_signature(row.domain, row.op, INT64_MAX)) << row.op;
+  EXPECT_EQ(find_signature("", "Pad", 10)->attributes, "mode pads! value");
+  EXPECT_EQ(find_signature("", "Pad", 10)->max_inputs, 1);
+  EXPECT_EQ(find_signature("ai.onnx", "Pad", 11)->attributes, "mode");
+  EXPECT_EQ(find_signature("ai.onnx", "Pad", 11)->max_inputs, 3);
+  EXPECT_EQ(find_signature("", "Concat", 13)->max_inputs, -1);
+  EXPECT_FALSE(find_signature("", "NoSuchOperator", 18));
+}
+
+TEST(Import, RefusesSurplusInputsAndMissingAttributes) {
+  const std::vector<Message> two = {f32("x", {2}), f32("w", {7})};
+  EXPECT_REFUSED(one_node(node("Add", {"x", "x", "w"}, {"z"}), two), "takes at most 2");
+  EXPECT_REFUSED(one_node(node("Relu", {"x", "w"}, {"z"}), two), "takes at most 1");
+  EXPECT_REFUSED(one_node(node("Concat", {"x", "w"}, {"z"}), two), "attribute 'axis' is missing");
+  EXPECT_EQ(error_of(one_node(node("Relu", {"x", ""}, {"z"}), two)), "");
+  const std::vector<Message> columns = {f32("x", {2, 1}), f32("w", {2, 3})};
+  EXPECT_EQ(error_of(one_node(node("Concat", {"x", "w"}, {"z"}), columns, {}, 1)), "");
+  const std::vector<Message> three = {f32("x", {2, 3}), f32("w", {3, 5}), f32("c", {7, 2, 5})};
+  EXPECT_REFUSED(one_node(node("Gemm", {"x", "w", "c"}, {"z"}), three), "C of rank 3");
 }
 
 TEST(Import, RefusesUnknownAttributes) {
@@ -196,7 +211,8 @@ TEST(Import, RefusesUnknownAttributes) {
     return one_node(node("Relu", {"x"}, {"z"}, {attribute(name, int64_t{1})}, "", "act"),
                     {f32("x", {2})}, {}, version);
   };
-  EXPECT_REFUSED(relu("alpha", 18), "act (Relu, opset 18): attribute 'alpha' is unknown: at opset 18");
+  EXPECT_REFUSED(relu("alpha", 18),
+                 "act (Relu, opset 18): attribute 'alpha' is unknown: at opset 18");
   EXPECT_EQ(error_of(relu("__tag", 18)), "");
   auto softmax = [](const char* name) {
     return one_node(node("Softmax", {"x"}, {"z"}, {attribute(name, int64_t{1})}),

@@ -121,7 +121,7 @@ bool fires_when_disabled(const Rule& rule, const Graph& graph) {
   Trace trace;
   for (const std::string& off : {name, left})
     apply_rules(graph, {&rule, 1}, {.pass = "test", .trace = &trace, .disabled_rules = {off}}, 1);
-  return !trace.empty();
+  return std::ranges::any_of(trace, [](const Decision& d) { return d.effect != kLeftOut; });
 }
 
 Outcome fuzz(const Rule& rule) {

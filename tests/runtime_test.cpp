@@ -121,7 +121,7 @@ void expect_no_room(const Graph& graph, Dims dims, int64_t limit, const std::str
   EXPECT_FALSE(status.ok);
   EXPECT_EQ(int(status.kind), int(ErrorKind::kUser));
   EXPECT_EQ(status.origin, where);
-  parts.insert(parts.end(), {cat("memory limit of ", limit), "raise the memory limit"});
+  parts.insert(parts.end(), {cat("memory limit of ", limit), "raise the limit"});
   for (const std::string& part : parts)
     EXPECT_NE(status.message.find(part), std::string::npos) << status.message;
 }

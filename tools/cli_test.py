@@ -450,6 +450,22 @@ def damaged_arrays_are_refused(b):
 
 
 @test
+def options_that_say_nothing_are_refused(b):
+    small(b)
+    for words in (("--explain", ""), ("--output-dir", ""), ("--shape", "")):
+        command = "build" if words[0] == "--explain" else "run"
+        b.refuses(f"{words[0]}: is empty", command, "m.onnx", *(("-o", "m.engine") if command == "build" else ()), *words)
+    b.refuses("--shape x is given twice", "run", "m.onnx", "--shape", "x=2x3", "--shape", "x=3x3")
+    np.save(b.at("x.npy"), np.ones((2, 3), np.float32))
+    b.refuses("both --input and --shape", "run", "m.onnx", "--shape", "x=2x3", "--input", "x=x.npy")
+    b.refuses("--verify is for engines", "run", "m.onnx", "--shape", "x=2x3", "--verify", "lazy")
+    b.refuses("input 'x': no memory", "run", "m.onnx", "--shape", "x=4000000000000x3")
+    b.refuses("VITRIFY_DISABLE_PASSES: there is no pass 'a'", "run", "m.onnx", "--shape", "x=2x3",
+              env={"VITRIFY_DISABLE_PASSES": "a;b"})
+    b.good("build", "m.onnx", "-o", "m.engine", "--profile", "x=1x3:99999999999x3:99999999999x3")  # too large to time
+
+
+@test
 def headers_quoted_as_json_are_read(b):
     x = np.arange(3, dtype=np.float32)
     identity(b, T.FLOAT, [3])

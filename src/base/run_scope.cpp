@@ -13,7 +13,8 @@ void MemoryAccount::expect_room(int64_t bytes) const {
   const int64_t held = this->held();
   require(bytes <= limit_ && held <= limit_ - bytes, "no room for ", bytes, " bytes: ", held,
           " bytes of the memory limit of ", limit_,
-          " bytes are taken; raise the memory limit, or give smaller inputs");
+          " bytes are taken; make the shapes smaller, or raise the limit (of itself it is what the "
+          "machine has)");
 }
 
 void MemoryAccount::charge(int64_t bytes) {

@@ -4,6 +4,7 @@
 #include "backend/backend.h"
 #include "base/error.h"
 #include "base/knobs.h"
+#include "base/run_scope.h"
 #include "builder/parts.h"
 #include "ir/value_name.h"
 #include "ops/table.h"
@@ -148,7 +149,9 @@ void choose_among(const Graph& graph, int32_t node, const std::map<std::string, 
   choice.unchecked = Bench::obstacle(graph, node, bindings);
   if (choice.unchecked.empty()) {
     Bench bench(graph, node, bindings, max_threads);
-    timing ? measure(bench, able, candidates, choice) : predict(bench, able, candidates);
+    const bool fits = bench.bytes() <= usable_memory() / 4;  // with what they are checked against
+    timing&& fits ? measure(bench, able, candidates, choice) : predict(bench, able, candidates);
+    if (!fits) choice.unchecked = cat("its operands of ", bench.bytes(), " bytes are not timed");
   }
   if (!timing) choice.unchecked = "nothing is timed";
   const int best = best_of(candidates);

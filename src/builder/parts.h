@@ -84,6 +84,8 @@ class Bench {
   Bench(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
         int max_threads);
   ~Bench();
+  /// Of all operands.
+  int64_t bytes() const;
   /// Prepares a candidate for `measure`.
   void add(const Tactic& tactic, const Config& config);
   /// Checks the candidates, and runs the good ones by turns; one measurement each, in the order of

@@ -54,11 +54,11 @@ enum class UnaryKind : uint8_t {
   kLeakyRelu,
   kElu,
   kCelu,
-  kThresholdedRelu,
-  kSwish,        // alpha; swish: x * sigmoid(alpha x)
-  kHardSigmoid,  // max(0, min(1, alpha x + beta))
-  kClip,         // min(max(x, alpha), beta), NaN stays
-  kShrink,       // lambd = alpha, bias = beta
+  kThresholdedRelu,  // x > alpha ? x : 0: of NaN, too, 0
+  kSwish,            // alpha; swish: x * sigmoid(alpha x)
+  kHardSigmoid,      // max(0, min(1, alpha x + beta))
+  kClip,             // min(max(x, alpha), beta), NaN stays
+  kShrink,           // lambd = alpha, bias = beta
 };
 constexpr int kUnaryKindCount = int(UnaryKind::kShrink) + 1;
 

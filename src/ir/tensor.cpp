@@ -18,7 +18,7 @@ std::shared_ptr<std::byte> allocate_zeroed(size_t bytes) {
   const auto account = charge_run(int64_t(rounded));
   auto* p = static_cast<std::byte*>(std::aligned_alloc(64, rounded));
   if (!p && account) account->release(int64_t(rounded));
-  require(p != nullptr, "no memory for a tensor of ", bytes, " bytes");
+  require(p != nullptr, "no memory for a tensor of ", bytes, " bytes: make the shapes smaller");
   std::memset(p, 0, rounded);
   if (!account) return {p, [](std::byte* q) { std::free(q); }};
   return {p, [account, rounded](std::byte* q) {

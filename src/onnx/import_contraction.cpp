@@ -17,6 +17,18 @@ ValueId scaled(NodeContext& c, ValueId x, double factor) {
   return factor == 1 ? x : c.binary(BinaryKind::kMul, x, c.scalar(factor, c.dtype(x)));
 }
 
+/// Gemm's C broadcasts to the product, not the product to C; as far as extents are known.
+void check_summand(const Type& product, const Type& c) {
+  if (!product.has_rank() || !c.has_rank()) return;
+  const Shape &y = *product.shape, &shape = *c.shape;
+  require(shape.size() <= 2, "Gemm adds a C of rank ", shape.size(), " to a matrix");
+  for (size_t a = 0; a < shape.size(); ++a) {
+    const Dim &have = y[y.size() - 1 - a], &add = shape[shape.size() - 1 - a];
+    require(!have.is_constant() || !add.is_constant() || add == Dim(1) || add == have,
+            "C of shape ", c.str(), " does not broadcast to the product of shape ", product.str());
+  }
+}
+
 void import_gemm(NodeContext& c) {
   MatMul op{c.int_attribute("transA", 0) != 0, c.int_attribute("transB", 0) != 0, {}};
   for (int i = 0; i < 2; ++i) {
@@ -25,6 +37,7 @@ void import_gemm(NodeContext& c) {
   }
   double alpha = c.float_attribute("alpha", 1), beta = c.float_attribute("beta", 1);
   ValueId y = scaled(c, c.add(op, {c.in(0), c.in(1)}), alpha);
+  if (c.has(2)) check_summand(c.type(y), c.type(c.in(2)));
   if (c.has(2) && beta != 0) y = c.binary(BinaryKind::kAdd, y, scaled(c, c.in(2), beta));
   c.outputs({y});
 }

@@ -6,9 +6,9 @@
 #include <new>
 #include <stdexcept>
 
-#include "onnx/attributes.h"
 #include "onnx/import_custom.h"
 #include "onnx/scope.h"
+#include "onnx/signatures.h"
 #include "ops/custom.h"
 #include "ops/table.h"
 
@@ -63,7 +63,7 @@ void import_op(NodeContext& c) {
   if (function || row) record(c, row);
   if (function) return import_call(c, *function);
   if (!row) return void(import_custom(c));
-  check_attributes(c.node(), c.opset());
+  check_signature(c.node(), c.opset());
   row->import(c);
 }
 
@@ -180,8 +180,7 @@ std::string place_of(const ImportProblem& p) {
   const auto& problems = session.problems;
   bool user = std::count(session.kinds.begin(), session.kinds.end(), ErrorKind::kUser) > 0;
   ErrorKind kind = user ? ErrorKind::kUser : ErrorKind::kUnsupported;
-  if (problems.size() == 1)
-    throw Error(kind, problems[0].reason, place_of(problems[0]));
+  if (problems.size() == 1) throw Error(kind, problems[0].reason, place_of(problems[0]));
   std::string message = cat(problems.size(), " nodes cannot be imported:");
   constexpr size_t kShown = 100;
   for (size_t i = 0; i < std::min(problems.size(), kShown); ++i)

@@ -138,7 +138,7 @@ void activation(UnaryKind kind, T a, T b, const void* x, void* y, int64_t n) {
     case UnaryKind::kCelu:
       return map<T>(x, y, n, [=](T v) { return v < 0 ? a * std::expm1(v / a) : v; });
     case UnaryKind::kThresholdedRelu:
-      return map<T>(x, y, n, [=](T v) { return v <= a ? T(0) : v; });
+      return map<T>(x, y, n, [=](T v) { return v > a ? v : T(0); });
     case UnaryKind::kSwish:
       return map<T>(x, y, n, [=](T v) { return v * sigmoid(a * v); });
     case UnaryKind::kHardSigmoid:

@@ -54,20 +54,36 @@ bool is_rule(const std::string& name) {
 bool has_name(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
+
+void check_pass_name(const std::string& name) {
+  require(is_pass(name), "there is no pass '", name, "' to leave out: the passes are ",
+          list_passes());
+}
+void check_rule_name(const std::string& name) {
+  require(is_rule(name) || name.find(" -> ") != std::string::npos, "there is no rule or pass '",
+          name,
+          "' to leave out: rules are named as `vitrify build --explain` names them, the passes "
+          "are ",
+          list_passes());
+}
+
+/// Checks the names, and adds those of the variable.
+void add_names(Knob which, void (*check)(const std::string&), std::vector<std::string>& names) {
+  for (const std::string& name : names) check(name);
+  for (std::string& name : knob_list(which)) {
+    try {
+      check(name);
+    } catch (const Error& e) {
+      throw Error(e.kind(), e.message(), std::string(knob_table()[size_t(which)].name));
+    }
+    names.push_back(std::move(name));
+  }
+}
 }  // namespace
 
 PipelineOptions with_knobs(PipelineOptions options) {
-  for (auto& name : knob_list(Knob::kDisablePasses)) options.disabled_passes.push_back(name);
-  for (auto& name : knob_list(Knob::kDisableRules)) options.disabled_rules.push_back(name);
-  for (const std::string& name : options.disabled_passes)
-    require(is_pass(name), "there is no pass '", name, "' to leave out: the passes are ",
-            list_passes());
-  for (const std::string& name : options.disabled_rules)
-    require(is_rule(name) || name.find(" -> ") != std::string::npos, "there is no rule or pass '",
-            name,
-            "' to leave out: rules are named as `vitrify build --explain` names them, the passes "
-            "are ",
-            list_passes());
+  add_names(Knob::kDisablePasses, check_pass_name, options.disabled_passes);
+  add_names(Knob::kDisableRules, check_rule_name, options.disabled_rules);
   return options;
 }
 
@@ -108,7 +124,7 @@ Graph run_pass(const PassRow& row, const Graph& graph, const PipelineOptions& op
   Trace left;
   for (size_t i = first; i < trace.size(); ++i) {
     const Decision& d = trace[i];
-    if (has_name(options.disabled_rules, d.rule) &&
+    if (has_name(options.disabled_rules, d.rule) && d.effect != kLeftOut &&
         std::ranges::none_of(left, [&](const Decision& l) { return l.rule == d.rule; }))
       left.push_back({d.pass, d.rule, d.where, std::string(kLeftOut)});
   }

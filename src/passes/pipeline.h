@@ -40,8 +40,6 @@ PipelineOptions with_knobs(PipelineOptions options);
 /// Throws a user error when such a name is of no decision that was left out, or only of decisions
 /// that cannot be.
 void check_left_out(const PipelineOptions& options, const Trace& trace);
-/// The effect of a decision that was left out because its name is switched off.
-inline constexpr std::string_view kLeftOut = "left out";
 
 Graph run_pipeline(Graph graph, const PipelineOptions& options);
 /// Runs one pass, and adds to the trace what it changed without a decision of its own.

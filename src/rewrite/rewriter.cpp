@@ -67,6 +67,13 @@ ValueId Match::add(Op op, std::vector<ValueId> inputs) {
   return builder_.add(std::move(op), std::move(inputs), origins_of(builder_, nodes));
 }
 
+void PassContext::leave_out(std::string_view rule, std::vector<std::string> where) const {
+  if (trace && std::ranges::none_of(*trace, [&](const Decision& d) {
+        return d.rule == rule && d.where == where && d.effect == kLeftOut;
+      }))
+    decide(std::string(rule), std::move(where), std::string(kLeftOut));
+}
+
 bool Match::is_of_root_type(ValueId v) const {
   if (!(type(v) == type(root_))) return false;
   return type(v).has_rank() || std::ranges::all_of(nodes, [&](ValueId node) {
@@ -156,7 +163,25 @@ void count_new_nodes(const GraphBuilder& builder, size_t first, UseCounts& uses)
       if (v.valid() && size_t(v.node) >= first) uses.add(v, 1);
 }
 
-Graph apply_once(const Graph& graph, const std::vector<const Rule*>& rules,
+/// A rule of the walk; one that is left out only tells where it would have fired.
+struct RuleInUse {
+  const Rule* rule;
+  bool left_out;
+};
+
+/// The replacement that the rule makes at the root, or no value.
+ValueId replace_at(const Rule& rule, ValueId root, const UseCounts& uses, Match& m) {
+  if (!match(rule.pattern, root, uses, m)) return {};
+  const ValueId v = rule.replacement(m);
+  if (!v.valid() || v == root) return {};
+  // Equal up to what is proved: a replacement may know a shape better or worse, not another type.
+  const Type &is = m.type(v), &was = m.type(root);
+  CHECK(is.dtype == was.dtype);
+  CHECK(!is.has_rank() || !was.has_rank() || is.shape->size() == was.shape->size());
+  return v;
+}
+
+Graph apply_once(const Graph& graph, const std::vector<RuleInUse>& rules,
                  const PassContext& context, bool* changed) {
   return rewrite_counted(
       graph, [&](GraphBuilder& b, int32_t n, std::map<ValueId, ValueId>& map, UseCounts& uses) {
@@ -166,17 +191,15 @@ Graph apply_once(const Graph& graph, const std::vector<const Rule*>& rules,
         for (int again = 0; again < 16; ++again) {
           ValueId root = map.at({n, 0});
           bool fired = false;
-          for (const Rule* rule : rules) {
+          for (const auto& [rule, left_out] : rules) {
             Match m(b, root);
-            if (!match(rule->pattern, root, uses, m)) continue;
-            size_t first = b.graph().nodes.size();
-            ValueId v = rule->replacement(m);
-            if (!v.valid() || v == root) continue;
-            // Equal up to what is proved: a replacement may know a shape better or worse, not
-            // another type.
-            const Type &is = b.type(v), &was = b.type(root);
-            CHECK(is.dtype == was.dtype);
-            CHECK(!is.has_rank() || !was.has_rank() || is.shape->size() == was.shape->size());
+            const size_t first = b.graph().nodes.size();
+            const ValueId v = replace_at(*rule, root, uses, m);
+            if (!v.valid()) continue;
+            if (left_out) {  // what it made is read by nothing and goes
+              context.leave_out(rule->name, origins_of(b, m.nodes));
+              continue;
+            }
             count_new_nodes(b, first, uses);
             map[{n, 0}] = v;
             context.decide(std::string(rule->name), origins_of(b, m.nodes), b.node(v).op.label());
@@ -191,15 +214,16 @@ Graph apply_once(const Graph& graph, const std::vector<const Rule*>& rules,
 
 Graph apply_rules(const Graph& graph, std::span<const Rule> rules, const PassContext& context,
                   int rounds) {
-  std::vector<const Rule*> enabled;
-  for (const Rule& r : rules)
-    if (std::ranges::none_of(context.disabled_rules,
-                             [&](const std::string& name) { return is_named(r, name); }))
-      enabled.push_back(&r);
+  std::vector<RuleInUse> in_use;
+  for (const Rule& r : rules) {
+    const bool left_out = std::ranges::any_of(
+        context.disabled_rules, [&](const std::string& name) { return is_named(r, name); });
+    if (!left_out || context.trace) in_use.push_back({&r, left_out});
+  }
   Graph current = graph;
   for (int round = 0; round < rounds; ++round) {
     bool changed = false;
-    current = apply_once(current, enabled, context, &changed);
+    current = apply_once(current, in_use, context, &changed);
     if (!changed) break;
   }
   return current;

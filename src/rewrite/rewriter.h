@@ -20,6 +20,8 @@ struct Decision {
   std::string effect;              ///< what came out: "conv{…}"
 };
 using Trace = std::vector<Decision>;
+/// The effect of a decision that was left out because its name is switched off.
+inline constexpr std::string_view kLeftOut = "left out";
 
 /// What a pass is told besides its graph.
 struct PassContext {
@@ -32,6 +34,8 @@ struct PassContext {
   void decide(std::string rule, std::vector<std::string> where, std::string effect) const {
     if (trace) trace->push_back({pass, std::move(rule), std::move(where), std::move(effect)});
   }
+  /// That a rule would have fired there; said once.
+  void leave_out(std::string_view rule, std::vector<std::string> where) const;
 };
 
 /// A tree over values. A leaf accepts any value (or only constants); a node accepts ops.

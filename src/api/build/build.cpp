@@ -139,6 +139,7 @@ vitrify_status vitrify_build(const char* model, const char* engine_path,
                              const vitrify_build_options* options, char** report) {
   return guard([&] {
     need(model, "model"), need(engine_path, "engine_path");
+    require(*engine_path, "the path of the engine file is empty");
     check_knobs();
     BuildOptions full = chosen(options);
     full.output = engine_path;

@@ -56,7 +56,7 @@ Isa parse_isa(std::string_view name) {
   for (int i = 0; i < kIsaCount; ++i) {
     if (name == kNames[static_cast<size_t>(i)]) return static_cast<Isa>(i);
   }
-  fail("unknown instruction set \"", name, "\": write baseline, avx2 or avx512");
+  fail("unknown instruction set \"", name, "\": write baseline, avx2, avx512 or all");
 }
 
 }  // namespace vitrify::cpu

@@ -153,8 +153,7 @@ HWY_NOINLINE inline void run_activation(UnaryKind kind, float alpha, float beta,
         return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(va, expm1(hn::Div(x, va))), x);
       });
     case UnaryKind::kThresholdedRelu:
-      return map1(a, out, n,
-                  [=](Vec x) HWY_ATTR { return hn::IfThenElse(hn::Le(x, va), zero, x); });
+      return map1(a, out, n, [=](Vec x) HWY_ATTR { return hn::IfThenElseZero(hn::Gt(x, va), x); });
     case UnaryKind::kSwish:
       return map1(a, out, n, [=](Vec x) HWY_ATTR { return hn::Mul(x, sigmoid(hn::Mul(va, x))); });
     case UnaryKind::kHardSigmoid:
