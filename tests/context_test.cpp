@@ -288,5 +288,96 @@ TEST(Context, RunsWhatFollowsExtentsThatOnlyAKernelTells) {
   }
 }
 
+/// What kernels put into sequences, optionals and states as it was given must not lie in memory
+/// that later steps, or later runs, write.
+TEST(Context, KeepsWhatIsHandedThrough) {
+  std::vector<Message> nodes = {node("Exp", {"x"}, {"a"}), node("SequenceConstruct", {"a"}, {"s"}),
+                                node("Optional", {"a"}, {"opt"})};
+  for (int i = 0; i < 4; ++i)
+    nodes.push_back(node("Softmax", {i ? cat("m", i - 1) : "x"}, {cat("m", i)}));
+  nodes.push_back(node("ReduceSum", {"m3"}, {"sum"}));  // so that m0 … lie in the arena
+  nodes.push_back(node("SequenceAt", {"s", "p"}, {"y"}));
+  nodes.push_back(node("OptionalGetElement", {"opt"}, {"z"}));
+  GraphParts parts{nodes,
+                   {value_info("x", tensor_type(DType::kFloat32, {"n", 8})),
+                    value_info("p", tensor_type(DType::kInt64, {}))},
+                   {value_info("y", unranked_type(DType::kFloat32)),
+                    value_info("z", unranked_type(DType::kFloat32)),
+                    value_info("sum", unranked_type(DType::kFloat32))},
+                   {}};
+  const Graph graph = import_bytes(model(onnx::testing::graph(parts)));
+  Context context(build(graph));
+  for (int64_t rows : {3, 1, 40}) {
+    Tensor x(DType::kFloat32, {rows, 8});
+    for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = float(i % 5) - 2;
+    const std::vector<Value> inputs = {x, Tensor::scalar(int64_t{0})};
+    for (size_t i = 0; i < 2; ++i) context.set_input(i, inputs[i]).check();
+    context.run().check();
+    const std::vector<Value> expected = interpret(graph, inputs);
+    for (size_t o = 0; o < 3; ++o)
+      EXPECT_EQ(difference(context.output(o).tensor, expected[o].tensor, 1e-5), "") << o;
+  }
+}
+
+TEST(Context, KeepsFactsInSequencesFromRunToRun) {
+  GraphParts parts{{node("NonZero", {"x"}, {"where"}), node("Shape", {"where"}, {"shape"}),
+                    node("SequenceConstruct", {"shape"}, {"s"})},
+                   {value_info("x", tensor_type(DType::kFloat32, {4}))},
+                   {value_info("s", sequence_type(tensor_type(DType::kInt64, {2})))},
+                   {}};
+  Context context(build(import_bytes(model(onnx::testing::graph(parts)))));
+  const auto shape_of = [&](std::vector<float> x) {
+    context.set_input(0, Tensor::of<float>(DType::kFloat32, {4}, x)).check();
+    context.run().check();
+    return context.output(0).sequence->at(0).tensor;
+  };
+  const Tensor three = shape_of({1, 0, 2, 3}), one = shape_of({0, 0, 1, 0});
+  EXPECT_EQ(three.data<int64_t>()[1], 3);
+  EXPECT_EQ(one.data<int64_t>()[1], 1);
+}
+
+/// A body finds out in the run whether it has room.
+TEST(Context, ShapesWithoutRoomTakeNoneFromOthers) {
+  const std::vector<Message> chain = {node("Softmax", {"x"}, {"a"}),
+                                      node("Transpose", {"a"}, {"b"}),
+                                      node("Softmax", {"b"}, {"y"})};
+  const auto body = [](std::vector<Message> nodes, const char* name) {
+    return onnx::testing::graph(
+        {std::move(nodes), {}, {value_info(name, unranked_type(DType::kFloat32))}, {}});
+  };
+  const Message branch =
+      node("If", {"c"}, {"y"},
+           {graph_attribute("then_branch", body(chain, "y")),
+            graph_attribute("else_branch", body({node("Transpose", {"x"}, {"t"})}, "t"))});
+  for (const auto& nodes : {chain, std::vector<Message>{branch}}) {
+    GraphParts parts{nodes,
+                     {value_info("x", tensor_type(DType::kFloat32, {"m", "n"})),
+                      value_info("c", tensor_type(DType::kBool, {}))},
+                     {value_info("y", tensor_type(DType::kFloat32, {"n", "m"}))},
+                     {}};
+    const auto engine = build(import_bytes(model(onnx::testing::graph(parts))));
+    int checked = 0;
+    for (int64_t limit = 3000; limit < 12000; limit += 500) {
+      const auto runs = [&](Context& context, int64_t m, bool c) {
+        context.set_input(0, Tensor(DType::kFloat32, {m, 8})).check();
+        context.set_input(1, Tensor::of<uint8_t>(DType::kBool, {}, {c})).check();
+        return context.run().ok;
+      };
+      ContextOptions options;
+      options.memory_limit = limit;
+      for (int64_t rows : {60, 100, 150, 1000})
+        for (bool c : {true, false}) {
+          Context fresh(engine, options), used(engine, options);
+          if (runs(used, rows, true)) continue;
+          if (!runs(fresh, 40, c)) continue;
+          for (int again = 0; again < 2; ++again)
+            EXPECT_TRUE(runs(used, 40, c)) << limit << " after " << rows;
+          ++checked;
+        }
+    }
+    EXPECT_GT(checked, 20);
+  }
+}
+
 }  // namespace
 }  // namespace vitrify

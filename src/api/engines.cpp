@@ -175,7 +175,7 @@ vitrify_status vitrify_context_set_input(vitrify_context* context, const char* n
     need(context, "context"), need(name, "name"), need(value, "value");
     const int i = context->context.input_index(name);
     if (i < 0) context->context.fail_unknown_input(name);
-    context->context.set_input(size_t(i), api::kept(value->value)).check();
+    context->context.set_input(size_t(i), kept(value->value)).check();
   });
 }
 

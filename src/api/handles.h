@@ -65,9 +65,6 @@ T read_struct(const T& given) {
   return all;
 }
 
-/// With memory of its own: what a context gives out is overwritten by its next run.
-Value kept(const Value& value);
-
 /// A copy that vitrify_string_free frees.
 char* give_string(const std::string& text);
 

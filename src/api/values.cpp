@@ -43,15 +43,6 @@ vitrify_status report(const Status& status) {
   return failed(status.cancelled ? VITRIFY_CANCELLED : to_status(status.kind), message);
 }
 
-Value kept(const Value& value) {
-  if (value.kind == Value::Kind::kTensor)
-    return value.tensor.owner() || !value.tensor.bytes() ? value : Value(value.tensor.clone());
-  if (!value.sequence) return value;
-  std::vector<Value> items;
-  for (const Value& item : *value.sequence) items.push_back(kept(item));
-  return Value::of_sequence(std::move(items));
-}
-
 char* give_string(const std::string& text) {
   char* copy = static_cast<char*>(std::malloc(text.size() + 1));
   if (!copy) throw std::bad_alloc();
@@ -114,7 +105,7 @@ vitrify_status vitrify_value_sequence(size_t count, const vitrify_value* const* 
     std::vector<Value> values;
     for (size_t i = 0; i < count; ++i) {
       need(items, "items"), need(items[i], "an item");
-      values.push_back(api::kept(items[i]->value));
+      values.push_back(kept(items[i]->value));
     }
     *out = new vitrify_value(Value::of_sequence(std::move(values)));
   });

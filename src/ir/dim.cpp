@@ -57,7 +57,7 @@ int Dim::depth() const {
 }
 
 bool Dim::is_large() const {
-  return terms_ && (terms_->size() > 32 || size() > 128 || depth() > 32);
+  return terms_ && (terms_->size() > 16 || size() > 128 || depth() > 32);
 }
 
 Dim Dim::of_terms(int64_t constant, Terms terms) {

@@ -33,7 +33,7 @@ Context::Context(std::shared_ptr<const Engine> engine, ContextOptions options)
   if (!account_)
     account_ = std::make_shared<MemoryAccount>(options_.memory_limit > 0 ? options_.memory_limit
                                                                          : usable_memory());
-  keeps_subnormals_ = knob(Knob::kKeepSubnormals) != "0";
+  keeps_subnormals_ = knob_int(Knob::kKeepSubnormals) != 0;
 }
 
 Context::~Context() = default;
@@ -162,6 +162,14 @@ const LoadedPlan& Context::choose_plan() const {
 
 Status Context::bind() {
   const RunScope scope(account_, nullptr);
+  const auto or_release = [&](auto make_ready) {
+    try {
+      make_ready();
+    } catch (...) {
+      release_memory();
+      throw;
+    }
+  };
   return guarded([&] {
     for (Value& v : plain_) v = {};  // of the last run: inputs may be others since
     check_inputs();
@@ -170,7 +178,7 @@ Status Context::bind() {
       if (cache_[i]->binding.key == key_) {
         std::rotate(cache_.begin(), cache_.begin() + ptrdiff_t(i),
                     cache_.begin() + ptrdiff_t(i) + 1);
-        return activate();
+        return or_release([&] { activate(); });
       }
     const Graph& graph = engine_->graph();
     Bindings symbols;
@@ -187,15 +195,27 @@ Status Context::bind() {
     cache_.insert(cache_.begin(), std::move(fresh));
     active_ = nullptr;
     if (cache_.size() > kCachedBindings) cache_.pop_back();
-    try {
-      activate();
-      bind_bodies();
-    } catch (...) {  // what has no room for these shapes must not take any from others
-      active_ = nullptr;
-      cache_.erase(cache_.begin());
-      throw;
-    }
+    or_release([&] {
+      try {
+        activate();
+        bind_bodies();
+      } catch (...) {
+        cache_.erase(cache_.begin());
+        throw;
+      }
+    });
   });
+}
+
+/// What has no room for its shapes must not take any from others.
+void Context::release_memory() {
+  active_ = nullptr;
+  arena_.reset(), scratch_.reset();
+  arena_capacity_ = scratch_capacity_ = 0;
+  for (auto& memory : output_memory_) memory.reset();
+  std::ranges::fill(output_capacity_, 0);
+  bodies_.clear();
+  ++generation_;
 }
 
 /// Device memory, charged as long as it lives.

@@ -86,6 +86,7 @@ class Context {
   void prepare_states();
   const LoadedPlan& choose_plan() const;
   void activate();
+  void release_memory();
   void refresh_outputs();
   void point_values(const LoadedPlan& plan, Binding& binding) const;
   void lend_operands(const LoadedPlan& plan, Binding& binding) const;
@@ -148,5 +149,7 @@ class Context {
 
 /// A value of its own: what a context gives out is overwritten by its next run.
 Value copy_of(const Value& value);
+/// The value, copied where its memory is another's, who may use it for something else.
+Value kept(const Value& value);
 
 }  // namespace vitrify

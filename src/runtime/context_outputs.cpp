@@ -69,6 +69,15 @@ Value copy_of(const Value& value) {
   return Value::of_sequence(std::move(items));
 }
 
+Value kept(const Value& value) {
+  if (value.kind == Value::Kind::kTensor)
+    return value.tensor.owner() || !value.tensor.bytes() ? value : Value(value.tensor.clone());
+  if (!value.sequence) return value;
+  std::vector<Value> items;
+  for (const Value& item : *value.sequence) items.push_back(kept(item));
+  return Value::of_sequence(std::move(items));
+}
+
 namespace {
 /// Copies a strided tensor of whole-byte elements into a dense one.
 void copy_to_dense(std::byte* to, const std::byte* from, const BoundValue& value, size_t element) {

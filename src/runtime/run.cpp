@@ -32,7 +32,9 @@ Status Context::run(const RunOptions& options) {
   } catch (const Cancelled&) {
     return {false, true, ErrorKind::kUser, "the run was cancelled", {}};
   } catch (...) {
-    return guarded([] { throw; });
+    Status failed = guarded([] { throw; });
+    release_memory();  // a body may have found no room
+    return failed;
   }
 }
 
@@ -117,6 +119,16 @@ std::byte* Context::pointer(const LoadedPlan& plan, const Binding& binding, int3
   return nullptr;
 }
 
+namespace {
+/// Without an owner: its memory changes while the value may live on.
+Value lent(const Value& value) {
+  const Tensor& t = value.tensor;
+  if (value.kind != Value::Kind::kTensor || t.dtype() == DType::kString) return value;
+  return Tensor::view(t.dtype(), t.dims(), const_cast<std::byte*>(t.raw()));
+}
+}  // namespace
+
+/// Kernels may keep what has an owner, so that only this run's own values have one.
 Value Context::value_of(int32_t v) const {
   const Layout& layout = active_plan_->layout;
   const ValueId id = layout.values[size_t(v)];
@@ -124,9 +136,9 @@ Value Context::value_of(int32_t v) const {
       case Storage::kConstant:
         return engine_->constant(id.node);
       case Storage::kInput:
-        return input(size_t(input_of_node_[size_t(id.node)]));
+        return lent(input(size_t(input_of_node_[size_t(id.node)])));
       case Storage::kFact:
-        return active_->facts[size_t(v)];
+        return lent(active_->facts[size_t(v)]);
       case Storage::kDynamic:
         return dynamic_[size_t(v)];
       default:
@@ -213,7 +225,7 @@ void Context::take_dynamic(size_t s, std::span<Value> results) {
     Value& result = results[o];
     if (layout.storage[size_t(v)] == Storage::kDynamic) {
       if (result.kind == Value::Kind::kTensor) active_->set_dims(v, result.tensor.dims());
-      dynamic_[size_t(v)] = std::move(result);
+      dynamic_[size_t(v)] = kept(result);  // what was handed through lies where others write next
       continue;
     }
     CHECK(result.kind == Value::Kind::kTensor && active_->values[size_t(v)].known);
