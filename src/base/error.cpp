@@ -24,13 +24,15 @@ void check_failed(const char* condition, std::source_location where) {
 
 int64_t checked_add(int64_t a, int64_t b) {
   int64_t r;
-  require(!__builtin_add_overflow(a, b, &r), "size overflows: ", a, " + ", b);
+  require(!__builtin_add_overflow(a, b, &r), "size overflows: ", a, " + ", b,
+          " is more than can be counted: make it smaller");
   return r;
 }
 
 int64_t checked_mul(int64_t a, int64_t b) {
   int64_t r;
-  require(!__builtin_mul_overflow(a, b, &r), "size overflows: ", a, " * ", b);
+  require(!__builtin_mul_overflow(a, b, &r), "size overflows: ", a, " * ", b,
+          " is more than can be counted: make it smaller");
   return r;
 }
 

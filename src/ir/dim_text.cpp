@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "ir/dim_terms.h"
+#include "ir/text_cursor.h"
 
 namespace vitrify {
 
@@ -53,27 +54,17 @@ std::string Dim::str() const {
 namespace {
 // expression := ['-'] term (('+' | '-') term)* ; term := factor ('*' factor)*
 // factor := integer | name | `quoted` | function '(' expression ',' expression ')'
-class DimParser {
+class DimParser : TextCursor {
  public:
-  explicit DimParser(std::string_view s) : rest_(s) {}
+  explicit DimParser(std::string_view s) : TextCursor(s) {}
   Dim parse_all() {
     Dim d = expression(0);
-    space();
-    if (!rest_.empty()) bad();
+    if (!at_end()) bad();
     return d;
   }
 
  private:
   [[noreturn]] void bad() { fail("bad dimension expression at '", rest_.substr(0, 20), "'"); }
-  void space() {
-    while (!rest_.empty() && rest_[0] == ' ') rest_.remove_prefix(1);
-  }
-  bool eat(char c) {
-    space();
-    if (rest_.empty() || rest_[0] != c) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
   Dim expression(int depth) {
     require(depth <= 64, "dimension expression is nested too deeply");
     Dim sum = signed_term(eat('-'), depth);
@@ -144,7 +135,6 @@ class DimParser {
     rest_.remove_prefix(1);
     return name;
   }
-  std::string_view rest_;
 };
 }  // namespace
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "ir/op.h"
+#include "ir/text_cursor.h"
 
 namespace vitrify::fields {
 
@@ -39,25 +40,12 @@ constexpr int enum_count() {
 
 inline constexpr size_t kMaxItems = 1 << 20;
 
-class Parser {
+class Parser : public TextCursor {
  public:
-  Parser(std::string_view text, const OpParser& refs) : rest_(text), refs_(refs) {}
+  Parser(std::string_view text, const OpParser& refs) : TextCursor(text), refs_(refs) {}
 
-  void space() {
-    while (!rest_.empty() && rest_[0] == ' ') rest_.remove_prefix(1);
-  }
-  bool eat(char c) {
-    space();
-    if (rest_.empty() || rest_[0] != c) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
   void need(char c) {
     require(eat(c), "bad op text: expected '", c, "' at '", rest_.substr(0, 20), "'");
-  }
-  bool at_end() {
-    space();
-    return rest_.empty();
   }
   /// A run of characters up to one of ",]}= " outside parentheses and backquotes.
   std::string_view word() {
@@ -214,7 +202,6 @@ class Parser {
       alternative<I + 1>(v, index);
     }
   }
-  std::string_view rest_;
   const OpParser& refs_;
 };
 

@@ -100,21 +100,6 @@ float rounded_to(DType precision, float v) {
   return v;
 }
 
-const SmallFloat* float8_format(DType d) {
-  switch (d) {
-    case DType::kFloat8E4M3FN:
-      return &kFloat8E4M3FN;
-    case DType::kFloat8E4M3FNUZ:
-      return &kFloat8E4M3FNUZ;
-    case DType::kFloat8E5M2:
-      return &kFloat8E5M2;
-    case DType::kFloat8E5M2FNUZ:
-      return &kFloat8E5M2FNUZ;
-    default:
-      return nullptr;
-  }
-}
-
 void quantize_integers(const ScaleMap& map, const Quantize& op, const float* x, const float* scale,
                        const float* zero, Tensor& y) {
   IntegerRange range = integer_range(y.dtype());
@@ -135,14 +120,14 @@ void quantize_integers(const ScaleMap& map, const Quantize& op, const float* x, 
 
 void quantize_floats(const ScaleMap& map, const Quantize& op, const float* x, const float* scale,
                      const float* zero, Tensor& y) {
-  const SmallFloat* format = float8_format(y.dtype());
+  const SmallFloat* float8 = bit_width(y.dtype()) == 8 ? small_float_format(y.dtype()) : nullptr;
   for_each_run(map, [&](int64_t first, int64_t s, int64_t step, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       float divisor = rounded_to(op.precision, scale[s + i * step]);
       float v = rounded_to(op.precision, rounded_to(op.precision, x[first + i]) / divisor);
       v += zero[s + i * step];
-      if (format)
-        y.data<uint8_t>()[first + i] = uint8_t(encode(*format, double(v), op.saturate));
+      if (float8)
+        y.data<uint8_t>()[first + i] = uint8_t(encode(*float8, double(v), op.saturate));
       else
         set_double(y, first + i, double(v));
     }
