@@ -115,7 +115,8 @@ void infer_deform_conv(InferContext& context) {
   require(is_float(context.dtype(0)), "deform_conv takes floats");
   const Shape *x = context.shape(0), *w = context.shape(1);
   if (!x || !w) return context.output(half_known(context, context.dtype(0)));
-  Shape out = window_output(deform_window(op, *x, *w), {(*x)[2], (*x)[3]});
+  const WeightsWindow window = deform_window(op, *x, *w);  // checks the ranks
+  Shape out = window_output(window, {(*x)[2], (*x)[3]});
   context.output(Type::tensor(context.dtype(0), {x->front(), w->front(), out[0], out[1]}));
 }
 

@@ -60,11 +60,10 @@ void infer_select(InferContext& context) {
   // Chosen side by side: first by a truth for "then" (else 0), then the rest.
   Fact condition = input_fact(context, 0), then = context.fact(1), otherwise = context.fact(2);
   Fact both = zip_facts(then, otherwise, [](const Dim&, const Dim&) { return Dim(0); });
+  Fact all = zip_facts(condition, both, [](const Dim&, const Dim&) { return Dim(0); });
   Fact fact;
-  if (condition && both &&
-      fitting(zip_facts(condition, both, [](auto&...) { return Dim(0); }),
-              Type::tensor(DType::kInt64, type.shape.value_or(Shape{})))) {
-    size_t count = std::max(condition->size(), both->size());
+  if (fitting(all, Type::tensor(DType::kInt64, type.shape.value_or(Shape{})))) {
+    const size_t count = all->size();
     std::vector<Dim> values;
     for (size_t i = 0; i < count; ++i) {
       auto at = [&](const Fact& f) { return (*f)[f->size() == 1 ? 0 : i]; };

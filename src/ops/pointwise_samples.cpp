@@ -133,6 +133,10 @@ std::vector<Sample> samples_select(uint64_t seed) {
                      {random_tensor(random, DType::kBool, {1, 3}),
                       random_tensor(random, DType::kFloat32, {2, 1, 3}),
                       random_tensor(random, DType::kFloat32, {})}});
+  samples.push_back({Select{},
+                     {random_tensor(random, DType::kBool, {0}),
+                      random_tensor(random, DType::kInt64, {1}),
+                      random_tensor(random, DType::kInt64, {})}});
   return samples;
 }
 
