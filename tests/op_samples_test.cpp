@@ -13,52 +13,79 @@
 namespace vitrify {
 namespace {
 
-enum class Known { kValues, kShapes, kRanks, kNothing };
+enum class Known { kValues, kSymbols, kShapes, kRanks, kNothing };
 
-/// One op as a graph, its inputs typed with as much as `known` says: constants when it is all.
-Graph graph_of(const Sample& sample, Known known) {
-  GraphBuilder b = make_builder();
-  std::vector<ValueId> inputs;
-  for (size_t i = 0; i < sample.inputs.size(); ++i) {
-    if (!sample.inputs[i].defined()) {
-      inputs.push_back({});
-      continue;
+/// Integers as what a model computes of symbolic extents, which the bindings name.
+ValueId symbolic(GraphBuilder& b, const Tensor& t, const std::string& name, Bindings& bindings) {
+  DimsValue dims;
+  for (int64_t i = 0; i < t.size(); ++i) {
+    const int64_t v = int_at(t, i);
+    const bool extent = v > 0 && v == int32_t(v);
+    dims.values.push_back(extent ? Dim::symbol(cat(name, "_", i)) : Dim(v));
+    if (extent) bindings[dims.values.back().str()] = v;
+  }
+  ValueId v = b.add(Reshape{to_shape(t.dims())}, {b.add(std::move(dims), {})});
+  return b.add(Cast{t.dtype()}, {v});
+}
+
+/// One op as a graph.
+struct OneOp {
+  Graph graph;
+  std::vector<Value> inputs;
+  Bindings bindings;
+
+  /// The inputs are typed with as much as `known` says; kValues makes them constants, kSymbols
+  /// makes facts of the integers among them.
+  OneOp(const Sample& sample, Known known) {
+    GraphBuilder b = make_builder();
+    std::vector<ValueId> ids;
+    for (size_t i = 0; i < sample.inputs.size(); ++i) {
+      const Tensor& t = sample.inputs[i];
+      const bool integer = t.defined() && t.size() <= 64 &&
+                           (t.dtype() == DType::kInt64 || t.dtype() == DType::kInt32);
+      if (!t.defined())
+        ids.push_back({});
+      else if (known == Known::kValues)
+        ids.push_back(b.constant(t));
+      else if (known == Known::kSymbols && integer)
+        ids.push_back(symbolic(b, t, cat("v", i), bindings));
+      else
+        ids.push_back(input(b, t, known));
     }
-    if (known == Known::kValues) {
-      inputs.push_back(b.constant(sample.inputs[i]));
-      continue;
+    ValueId y = b.add(sample.op, ids, {}, sample.outputs);
+    for (int o = 0; o < sample.outputs; ++o) b.output(cat("y", o), {y.node, o});
+    graph = b.finish();
+  }
+  ValueId input(GraphBuilder& b, const Tensor& t, Known known) {
+    Type type = t.type();
+    const size_t i = inputs.size();
+    for (size_t a = 0; known == Known::kRanks && a < type.shape->size(); ++a) {
+      const std::string symbol = cat("d", i, "_", a);
+      (*type.shape)[a] = Dim::symbol(symbol), bindings[symbol] = t.dims()[a];
     }
-    Type type = sample.inputs[i].type();
-    for (size_t a = 0; known == Known::kRanks && a < type.shape->size(); ++a)
-      (*type.shape)[a] = Dim::symbol(cat("d", i, "_", a));
     if (known == Known::kNothing) type.shape.reset();
-    inputs.push_back(b.input(cat("x", i), type));
+    inputs.emplace_back(t);
+    return b.input(cat("x", i), type);
   }
-  ValueId y = b.add(sample.op, inputs, {}, sample.outputs);
-  for (int o = 0; o < sample.outputs; ++o) b.output(cat("y", o), {y.node, o});
-  return b.finish();
-}
-
-std::vector<Value> run(const Graph& graph, const Sample& sample) {
-  std::vector<Value> values;
-  for (const Tensor& t : sample.inputs)
-    if (t.defined() && !graph.inputs.empty()) values.emplace_back(t);
-  return interpret(graph, values);
-}
-
-/// What shape rules say of small integer results is what the kernels make.
-void check_facts(const Graph& graph, const std::vector<Value>& results) {
-  for (size_t o = 0; o < results.size(); ++o) {
-    const Fact& fact = graph.fact(graph.outputs[o].value);
-    if (!fact) continue;
-    const Tensor& made = results[o].tensor;
-    ASSERT_EQ(int64_t(fact->size()), made.size());
-    for (size_t i = 0; i < fact->size(); ++i) {
-      if (!(*fact)[i].is_constant()) continue;
-      EXPECT_EQ((*fact)[i].value(), int64_t(double_at(made, int64_t(i)))) << "element " << i;
+  std::vector<Value> run() const {
+    return interpret(graph, inputs, bindings, [](int32_t, std::span<const Value>) {});
+  }
+  /// What shape rules say of small integer results is what the kernels make.
+  void check_facts(const std::vector<Value>& results) const {
+    for (size_t o = 0; o < results.size(); ++o) {
+      const Fact& fact = graph.fact(graph.outputs[o].value);
+      if (!fact) continue;
+      const Tensor& made = results[o].tensor;
+      ASSERT_EQ(int64_t(fact->size()), made.size());
+      for (size_t i = 0; i < fact->size(); ++i)
+        EXPECT_EQ(value_of((*fact)[i]), int_at(made, int64_t(i)))
+            << "element " << i << ": " << (*fact)[i].str();
     }
   }
-}
+  int64_t value_of(const Dim& d) const {
+    return d.eval([&](const std::string& symbol) { return bindings.at(symbol); });
+  }
+};
 
 void check_cost(const OpInfo& info, const Sample& sample, const std::vector<Value>& results) {
   std::vector<Dims> in, out;
@@ -70,25 +97,26 @@ void check_cost(const OpInfo& info, const Sample& sample, const std::vector<Valu
 }
 
 /// The body's steps as ops; only bodies of one result can be split.
-void check_split(const Graph& graph, const Sample& sample, const std::vector<Value>& fused) {
+void check_split(const Graph& graph, const Sample& sample, const std::vector<Value>& inputs,
+                 const std::vector<Value>& fused) {
   const Body* body = sample.op.body();
   if (!body || body->empty() || body->results().size() > 1) return;
   Graph split = split_nodes(graph, [](const Node&) { return true; });
   bool half = bit_width(sample.inputs[0].dtype()) == 16;  // split rounds between the steps
-  EXPECT_EQ(difference(run(split, sample), fused, half ? 2e-2 : 1e-6, half ? 1 : 0), "");
+  EXPECT_EQ(difference(interpret(split, inputs), fused, half ? 2e-2 : 1e-6, half ? 1 : 0), "");
 }
 
 void check_sample(const OpInfo& info, const Sample& sample) {
-  Graph graph = graph_of(sample, Known::kShapes);
-  std::vector<Value> results = run(graph, sample);
-  for (Known known : {Known::kValues, Known::kRanks, Known::kNothing}) {
-    Graph other = graph_of(sample, known);
-    std::vector<Value> again = run(other, sample);
+  const OneOp one(sample, Known::kShapes);
+  const std::vector<Value> results = one.run();
+  for (Known known : {Known::kValues, Known::kSymbols, Known::kRanks, Known::kNothing}) {
+    const OneOp other(sample, known);
+    const std::vector<Value> again = other.run();
     EXPECT_EQ(info.pure ? difference(again, results, 0) : "", "") << "known: " << int(known);
-    check_facts(other, again);
+    other.check_facts(again);
   }
   if (info.cost) check_cost(info, sample, results);
-  check_split(graph, sample, results);
+  check_split(one.graph, sample, one.inputs, results);
 }
 
 class OpSamples : public testing::TestWithParam<size_t> {};
@@ -132,7 +160,7 @@ Dims changed_shape(SampleRandom& random, Dims dims) {
 /// a user error.
 TEST_P(OpSamples, RefuseWhatDoesNotFit) {
   const OpInfo& info = *row(GetParam());
-  constexpr Known kKnown[] = {Known::kValues, Known::kRanks, Known::kNothing};
+  constexpr Known kKnown[] = {Known::kValues, Known::kSymbols, Known::kRanks, Known::kNothing};
   SampleRandom random(GetParam());
   for (uint64_t round = 0; round < 20; ++round) {
     for (Sample sample : info.samples(2 + round)) {
@@ -141,8 +169,8 @@ TEST_P(OpSamples, RefuseWhatDoesNotFit) {
         if (t.defined() && random.integer(0, 1) == 0)
           t = random_tensor(random, t.dtype(), changed_shape(random, t.dims()), -9, 9);
       try {
-        Graph graph = graph_of(sample, kKnown[random.integer(0, 2)]);
-        check_facts(graph, run(graph, sample));
+        const OneOp one(sample, kKnown[random.integer(0, 3)]);
+        one.check_facts(one.run());
       } catch (const Error& e) {
         EXPECT_NE(e.kind(), ErrorKind::kInternal) << e.what();
       }

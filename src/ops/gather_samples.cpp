@@ -108,6 +108,9 @@ std::vector<Sample> samples_scatter_elements(uint64_t seed) {
                      {random_tensor(random, DType::kString, {3}), Tensor::ints({-1}),
                       random_tensor(random, DType::kString, {1})}});
   samples.push_back({ScatterElements{0, ScatterReduction::kAdd},
+                     {random_tensor(random, DType::kInt64, {3}), Tensor::ints({1, 1}),
+                      random_tensor(random, DType::kInt64, {2})}});
+  samples.push_back({ScatterElements{0, ScatterReduction::kAdd},
                      {random_tensor(random, DType::kFloat32, {3, 2}), Tensor(DType::kInt64, {0, 2}),
                       Tensor(DType::kFloat32, {0, 2})}});
   return samples;
@@ -124,6 +127,9 @@ std::vector<Sample> samples_scatter_nd(uint64_t seed) {
           {ScatterND{ScatterReduction(k)},
            {random_tensor(random, dtype, {4, 3}), at, random_tensor(random, dtype, {4, 3})}});
     }
+  samples.push_back({ScatterND{ScatterReduction::kMul},
+                     {random_tensor(random, DType::kInt64, {3}), Tensor::ints({1}).reshaped({1, 1}),
+                      random_tensor(random, DType::kInt64, {1})}});
   samples.push_back({ScatterND{},
                      {random_tensor(random, DType::kInt4, {3, 3}),
                       Tensor::of<int64_t>(DType::kInt64, {2, 2}, {0, 1, -1, -3}),

@@ -8,12 +8,13 @@
 namespace vitrify {
 
 namespace {
-void infer_scatter(InferContext& c, void (*reference)(ReferenceCall&)) {
+void infer_scatter(InferContext& c, ScatterReduction reduction, void (*reference)(ReferenceCall&)) {
   for (int i = 0; i < 3; ++i) c.expect_tensor(i);
   require(is_integer(c.dtype(1)), "indices must be integers, not ", name(c.dtype(1)));
   require(c.dtype(2) == c.dtype(0), "updates have type ", name(c.dtype(2)), ", data ",
           name(c.dtype(0)));
-  c.output(c.type(0), moved_fact(c, c.type(0), reference, {0, 2}));
+  const bool moves = reduction == ScatterReduction::kNone;
+  c.output(c.type(0), moves ? moved_fact(c, c.type(0), reference, {0, 2}) : Fact());
 }
 
 template <class T>
@@ -80,9 +81,10 @@ void scatter(ReferenceCall& call, const std::vector<Placement>& placements,
 // ---- ScatterElements ----
 
 void infer_scatter_elements(InferContext& c) {
-  infer_scatter(c, reference_scatter_elements);
+  const auto& op = *c.op().as<ScatterElements>();
+  infer_scatter(c, op.reduction, reference_scatter_elements);
   if (const Shape* x = c.shape(0)) {
-    normal_axis(c.op().as<ScatterElements>()->axis, int64_t(x->size()));
+    normal_axis(op.axis, int64_t(x->size()));
     for (int i : {1, 2})
       if (const Shape* s = c.shape(i))
         require(s->size() == x->size(), i == 1 ? "indices" : "updates", " have rank ", s->size(),
@@ -115,7 +117,9 @@ void reference_scatter_elements(ReferenceCall& call) {
 
 // ---- ScatterND ----
 
-void infer_scatter_nd(InferContext& c) { infer_scatter(c, reference_scatter_nd); }
+void infer_scatter_nd(InferContext& c) {
+  infer_scatter(c, c.op().as<ScatterND>()->reduction, reference_scatter_nd);
+}
 
 void reference_scatter_nd(ReferenceCall& call) {
   const auto& op = *call.op().as<ScatterND>();
