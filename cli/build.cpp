@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,13 +49,35 @@ bool is_stream(const std::string& path) {
   return exists(status) && !is_regular_file(status) && !is_directory(status);
 }
 
+/// The stream of this process that goes to where `path` leads, be it a file; null when none does.
+std::FILE* own_stream(const std::string& path) {
+  struct stat at {
+  }, of{};
+  if (stat(path.c_str(), &at) != 0) return nullptr;
+  for (std::FILE* stream : {stdout, stderr})
+    if (fstat(fileno(stream), &of) == 0 && at.st_dev == of.st_dev && at.st_ino == of.st_ino)
+      return stream;
+  return nullptr;
+}
+
+void write_report(const std::string& path, const std::string& text) {
+  if (std::FILE* stream = own_stream(path)) {
+    if (std::fwrite(text.data(), 1, text.size(), stream) != text.size() || std::fflush(stream) != 0)
+      throw UsageError("cannot write '" + path + "': " + std::strerror(errno));
+  } else if (is_stream(path)) {
+    write_file(path, text);
+  } else {
+    replace_file(resolved(path), text);
+  }
+}
+
 /// Refuses what could only fail after the build, or destroy what is there.
 void check_outputs(const Flags& flags) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   if (flags.output.empty()) throw UsageError("--output is empty: name the engine file");
   if (flags.explain.empty()) return;
-  if (is_stream(flags.explain)) return;
+  if (own_stream(flags.explain) || is_stream(flags.explain)) return;
   const fs::path explain = resolved(flags.explain);
   if (access(explain.parent_path().c_str(), W_OK) != 0)
     throw UsageError("cannot write '" + flags.explain + "': " + std::strerror(errno));
@@ -84,8 +107,7 @@ void build(const Flags& flags) {
   }
   if (!flags.explain.empty()) {
     const std::string text = report.dump(1, ' ', false, Json::error_handler_t::replace) + '\n';
-    is_stream(flags.explain) ? write_file(flags.explain, text)
-                             : replace_file(resolved(flags.explain), text);
+    write_report(flags.explain, text);
   }
   Json summary = {{"engine", flags.output},
                   {"build_s", report["build_s"]},

@@ -35,7 +35,7 @@ void add(CLI::App& app, const Command& command) {
         option.target);
     if (std::holds_alternative<int*>(option.target))
       added->check(CLI::Range(0, INT32_MAX).description(""));
-    if (option.target.index() >= 2)
+    else if (!std::holds_alternative<bool*>(option.target))
       added->check(CLI::Validator(
           [](std::string& text) { return std::string(text.empty() ? "is empty" : ""); }, ""));
     if (!option.choices.empty())

@@ -231,6 +231,17 @@ TEST(ThreadPool, WorksInTheFloatModeOfItsCaller) {
   EXPECT_EQ(count_subnormals(), 2000);
 }
 
+TEST(FloatMode, WhatIsChosenStaysWhereResultsAreFlushed) {
+  const FlushSubnormals flush(true);
+  for (uint64_t i = 0; i < 1u << 16; ++i) {
+    const auto code = uint32_t(i * 0x10001);
+    const float given = std::bit_cast<float>(code);
+    if (given != given) continue;
+    EXPECT_EQ(std::bit_cast<uint32_t>(unflushed(double(given))), code);
+  }
+  EXPECT_TRUE(std::isnan(unflushed(std::nan(""))));
+}
+
 TEST(ThreadPool, CallersFromSeveralThreadsAllProgress) {
   std::atomic<int64_t> sum = 0;
   std::vector<std::thread> callers;

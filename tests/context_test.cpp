@@ -319,6 +319,60 @@ TEST(Context, KeepsWhatIsHandedThrough) {
   }
 }
 
+/// An optional that is handed through belongs to the output, too.
+TEST(Context, OutputsOutliveTheInputsThatTheyAre) {
+  GraphBuilder b = make_builder();
+  const Type held = Type::tensor(DType::kFloat32, {Dim::symbol("n")});
+  b.output("y", b.input("x", Type::optional(held)));
+  Context context(build(b.finish()));
+  auto owner = std::make_shared<std::vector<float>>(100, 7.0f);
+  const std::weak_ptr<std::vector<float>> alive = owner;
+  context.set_input(0, Tensor::view(DType::kFloat32, {100}, owner->data(), owner)).check();
+  owner.reset();
+  context.run().check();
+  context.set_input(0, Tensor(DType::kFloat32, {2})).check();
+  ASSERT_FALSE(alive.expired());
+  EXPECT_EQ(context.output(0).tensor.data<float>()[99], 7);
+  context.run().check();
+  EXPECT_TRUE(alive.expired());
+}
+
+/// A request that fails for its values costs later ones nothing.
+TEST(Context, StaysReadyAfterAnIndexOutOfRange) {
+  GraphBuilder b = make_builder();
+  const ValueId x = b.input("x", Type::tensor(DType::kFloat32, {Dim::symbol("n"), 8}));
+  const ValueId at = b.input("at", Type::tensor(DType::kInt64, {1}));
+  b.output("y", b.add(Gather{0}, {b.add(Softmax{1}, {b.add(Softmax{0}, {x})}), at}));
+  Context context(build(b.finish()));
+  const Binding* ready = nullptr;
+  for (const int64_t index : {0, 99, 1}) {
+    context.set_input(0, Tensor(DType::kFloat32, {4, 8})).check();
+    context.set_input(1, Tensor::ints({index})).check();
+    EXPECT_EQ(context.run().ok, index != 99);
+    if (!ready) ready = context.binding();
+    ASSERT_NE(ready, nullptr);
+    EXPECT_EQ(context.binding(), ready) << index;
+  }
+}
+
+TEST(Context, MaximaOfSubnormalsAreAmongThem) {
+  GraphBuilder b = make_builder();
+  const ValueId x = b.input("x", Type::tensor(DType::kFloat32, {Dim::symbol("n"), 20}));
+  for (const auto kind : {Reduce::Kind::kMax, Reduce::Kind::kMin})
+    for (const int64_t axis : {0, 1})
+      b.output(cat("y", int(kind), axis), b.add(Reduce{kind, {axis}, false}, {x}));
+  const Graph graph = b.finish();
+  Context context(build(graph));
+  Tensor tiny(DType::kFloat32, {20, 20});
+  for (int64_t i = 0; i < tiny.size(); ++i) tiny.data<float>()[i] = float(i - 200) * 1e-43f;
+  const std::vector<Value> expected = interpret(graph, {tiny});
+  context.set_input(0, tiny).check();
+  context.run().check();
+  for (size_t o = 0; o < expected.size(); ++o)
+    for (int64_t i = 0; i < 20; ++i)
+      EXPECT_EQ(double_at(context.output(o).tensor, i), double_at(expected[o].tensor, i)) << o;
+}
+
 TEST(Context, KeepsFactsInSequencesFromRunToRun) {
   GraphParts parts{{node("NonZero", {"x"}, {"where"}), node("Shape", {"where"}, {"shape"}),
                     node("SequenceConstruct", {"shape"}, {"s"})},

@@ -120,7 +120,6 @@ TEST(Engine, IsWrittenToAFile) {
   std::filesystem::remove(path);
 }
 
-/// Files of earlier format versions load and answer as they did, or are refused as unsupported.
 /// Exporters name the extents of each input apart, so that the mask may widen the scores.
 TEST(Engine, FusesAttentionUnderAMaskOfOtherExtents) {
   const auto dim = [](const char* name) { return Dim::symbol(name); };
@@ -153,6 +152,7 @@ TEST(Engine, FusesAttentionUnderAMaskOfOtherExtents) {
   EXPECT_FALSE(context.run().ok);  // q has a batch of 3
 }
 
+/// Files of earlier format versions load and answer as they did, or are refused as unsupported.
 TEST(Engine, OldFilesLoadOrAreRefused) {
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator("tests/fixtures")) {

@@ -262,6 +262,24 @@ TEST(Explain, RulesLeftOutTellWhereTheyWouldHaveFired) {
   EXPECT_EQ(std::ranges::count(trace, rule, &Decision::rule), 1) << print(trace);
 }
 
+/// What a left-out rule would have made is no node of the model that others could share.
+TEST(Explain, RulesLeftOutLeaveNothingBehind) {
+  GraphBuilder b = make_builder();
+  const ValueId x = b.input("x", Type::tensor(DType::kFloat32, Shape{2, 3}));
+  const ValueId two = b.constant(Tensor::scalar(2.0f));
+  b.output("y", b.add(Binary{BinaryKind::kPow}, {x, two}, {"power"}));
+  b.output("z", b.add(Binary{BinaryKind::kMul}, {x, x}, {"product"}));
+  const std::string rule = "pow(x, 2) -> x * x";
+  Trace trace;
+  PipelineOptions options;
+  options.trace = &trace;
+  options.disabled_rules = {rule};
+  options.disabled_passes = {"fuse_pointwise"};
+  const Graph after = run_pipeline(b.finish(), options);
+  EXPECT_TRUE(found(trace, {"simplify", rule, "power", kLeftOut})) << print(trace);
+  EXPECT_EQ(after.node(after.outputs.at(1).value).origins, std::vector<std::string>{"product"});
+}
+
 TEST(Explain, StepsNameTheUsersNodesAndValues) {
   const BuildReport report = report_of(sample_model());
   ASSERT_EQ(report.profiles.size(), report.choices.size());

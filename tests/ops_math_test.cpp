@@ -113,6 +113,23 @@ TEST(OpsMath, ArgReductionsPassOverNaN) {
   EXPECT_EQ(places(false, false), (Ints{0, 0, 2}));
 }
 
+/// As a Flatten multiplies them: extents that are not yet large have a product.
+TEST(OpsMath, ExtentsAtTheLimitHaveAProduct) {
+  for (const int terms : {8, 16, 17}) {
+    Dim sums[2] = {1, 1};
+    for (int k = 0; k < 2; ++k)
+      for (int i = 0; i < terms; ++i) {
+        Dim extent = Dim::symbol(cat("n", k, "_", i));
+        for (int pools = 0; pools < 3; ++pools) extent = floor_div(extent + 1, 2);
+        sums[k] = sums[k] + extent;
+      }
+    EXPECT_EQ(sums[0].is_large(), terms > 16);
+    if (terms > 16) continue;
+    EXPECT_EQ((sums[0] * sums[1]).eval([](const std::string&) { return 80; }),
+              (10 * terms + 1) * (10 * terms + 1));
+  }
+}
+
 TEST(OpsMath, FactsFollowTheArithmeticOfShapes) {
   GraphBuilder b = make_builder();
   Dim n = Dim::symbol("n");

@@ -267,6 +267,12 @@ def outputs_destroy_nothing(b):
     b.at("r.json").chmod(0o600)
     piped = b.good("build", "m.onnx", "-o", "p.engine", "--explain", "/dev/stdout")
     assert json.loads(piped.stdout)["plans"]
+    with open(b.at("log"), "a") as log:
+        log.write("kept\n")
+        log.flush()
+        words = [str(b.binary), "build", "m.onnx", "-o", "p.engine", "--explain", "/dev/stdout"]
+        subprocess.run(words, cwd=b.folder, stdout=log, check=True)
+    assert b.at("log").read_text().startswith("kept\n{")
     b.good("build", "m.onnx", "-o", "p.engine", "--explain", "r.json")
     assert b.at("r.json").stat().st_mode & 0o777 == 0o600
     b.at("p.engine").unlink()

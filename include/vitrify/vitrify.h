@@ -249,7 +249,8 @@ VITRIFY_API const vitrify_value* vitrify_context_output(vitrify_context* context
 /* Forgets all states, also those that were set as inputs: the next run starts with zeros, and with
  * no elements along an extent that no other input tells (an empty cache). */
 VITRIFY_API void vitrify_context_reset(vitrify_context* context);
-/* Of the shapes of the last run; VITRIFY_USER_ERROR before the first. */
+/* Of the shapes of the last run; VITRIFY_USER_ERROR before the first, and after one that has found no
+ * room: that gives its memory back. */
 VITRIFY_API vitrify_status vitrify_context_get_stats(const vitrify_context* context,
                                                      vitrify_context_stats* stats);
 /* Runs once, as `vitrify_context_run`, with a clock around every step: {"layers": [{name, origin,
@@ -263,7 +264,8 @@ VITRIFY_API vitrify_status vitrify_context_profile(vitrify_context* context, cha
  * its attributes and types, never code. examples/prefix_op.hpp is one.
  *
  * The handles that the functions get, and what is asked of them, are good for the call only. The
- * functions may be called from several threads at once and must not throw. */
+ * functions may be called from several threads at once and must not throw. While an engine runs, its
+ * threads make subnormal results 0 (see VITRIFY_KEEP_SUBNORMALS), those of compute functions too. */
 
 typedef struct vitrify_custom_shape vitrify_custom_shape; /* what a shape function sees */
 typedef struct vitrify_custom_call vitrify_custom_call;   /* what a compute function sees */

@@ -1,6 +1,9 @@
 // How floats are computed on this thread: what becomes of results too small for a normal number.
 #pragma once
 
+#include <bit>
+#include <cfloat>
+#include <cmath>
 #include <cstdint>
 
 #if defined(__x86_64__)
@@ -41,5 +44,13 @@ class FlushSubnormals {
  private:
   uint32_t before_;
 };
+
+/// A float held as double, back as the float that it was: what an operator chooses among its
+/// operands is no computed result, and stays where subnormal results become 0.
+inline float unflushed(double v) {
+  if (!(std::fabs(v) < double(FLT_MIN))) return float(v);  // NaN, too
+  const auto bits = uint32_t(std::fabs(v) * 0x1p149);      // a subnormal's code is its multiple
+  return std::bit_cast<float>(std::signbit(v) ? bits | 0x80000000u : bits);
+}
 
 }  // namespace vitrify

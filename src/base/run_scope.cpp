@@ -9,12 +9,13 @@
 
 namespace vitrify {
 
-void MemoryAccount::expect_room(int64_t bytes) const {
+void MemoryAccount::expect_room(int64_t bytes) {
   const int64_t held = this->held();
-  require(bytes <= limit_ && held <= limit_ - bytes, "no room for ", bytes, " bytes: ", held,
-          " bytes of the memory limit of ", limit_,
-          " bytes are taken; make the shapes smaller, or raise the limit (of itself it is what the "
-          "machine has)");
+  if (bytes <= limit_ && held <= limit_ - bytes) return;
+  refusals_.fetch_add(1, std::memory_order_relaxed);
+  fail("no room for ", bytes, " bytes: ", held, " bytes of the memory limit of ", limit_,
+       " bytes are taken; make the shapes smaller, or raise the limit (of itself it is what the "
+       "machine has)");
 }
 
 void MemoryAccount::charge(int64_t bytes) {

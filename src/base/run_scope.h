@@ -19,12 +19,14 @@ class MemoryAccount {
   void charge(int64_t bytes);
   void release(int64_t bytes) noexcept { held_.fetch_sub(bytes, std::memory_order_relaxed); }
   /// Throws as `charge` would; charges nothing.
-  void expect_room(int64_t bytes) const;
+  void expect_room(int64_t bytes);
+  /// How often the limit has been met.
+  int64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }
   int64_t held() const { return held_.load(std::memory_order_relaxed); }
 
  private:
   const int64_t limit_;
-  std::atomic<int64_t> held_{0};
+  std::atomic<int64_t> held_{0}, refusals_{0};
 };
 
 /// What ends a cancelled run; no std::exception, so that nobody takes it for an error.

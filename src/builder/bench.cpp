@@ -147,14 +147,17 @@ Bench::Bench(const Graph& graph, int32_t node, const std::map<std::string, int64
 
 Bench::~Bench() = default;
 
-int64_t Bench::bytes() const {
+int64_t Bench::bytes(size_t candidates) const {
   int64_t total = 0;
-  const auto add = [&](const Type& type, const Dims& dims) {
-    if (type.is_tensor()) total = checked_add(total, byte_size(type.dtype, element_count(dims)));
+  const auto add = [&](size_t times, const Type& type, const Dims& dims) {
+    if (!type.is_tensor()) return;
+    const int64_t bytes = byte_size(type.dtype, element_count(dims));
+    total = checked_add(total, checked_mul(int64_t(times), bytes));
   };
   for (size_t i = 0; i < in_.size(); ++i)
-    if (node_.inputs[i].valid()) add(graph_.type(node_.inputs[i]), in_[i].dims);
-  for (size_t o = 0; o < out_.size(); ++o) add(node_.types[o], out_[o].dims);
+    if (const ValueId v = node_.inputs[i]; v.valid())
+      add(graph_.constant(v) ? 1 + candidates : 1, graph_.type(v), in_[i].dims);
+  for (size_t o = 0; o < out_.size(); ++o) add(1 + candidates, node_.types[o], out_[o].dims);
   return total;
 }
 

@@ -149,9 +149,13 @@ void choose_among(const Graph& graph, int32_t node, const std::map<std::string, 
   choice.unchecked = Bench::obstacle(graph, node, bindings);
   if (choice.unchecked.empty()) {
     Bench bench(graph, node, bindings, max_threads);
-    const bool fits = bench.bytes() <= usable_memory() / 4;  // with what they are checked against
-    timing&& fits ? measure(bench, able, candidates, choice) : predict(bench, able, candidates);
-    if (!fits) choice.unchecked = cat("its operands of ", bench.bytes(), " bytes are not timed");
+    const int64_t bytes = bench.bytes(able.size());
+    const bool fits = bytes <= usable_memory() / 2;  // the rest is for workspaces and others
+    if (timing && fits)
+      measure(bench, able, candidates, choice);
+    else
+      predict(bench, able, candidates);
+    if (!fits) choice.unchecked = cat("its operands would take ", bytes, " bytes to time");
   }
   if (!timing) choice.unchecked = "nothing is timed";
   const int best = best_of(candidates);

@@ -84,8 +84,9 @@ class Bench {
   Bench(const Graph& graph, int32_t node, const std::map<std::string, int64_t>& bindings,
         int max_threads);
   ~Bench();
-  /// Of all operands.
-  int64_t bytes() const;
+  /// Of the operands of so many candidates, each with its own results and its own packing of
+  /// constants, and of the results that they are checked against.
+  int64_t bytes(size_t candidates) const;
   /// Prepares a candidate for `measure`.
   void add(const Tactic& tactic, const Config& config);
   /// Checks the candidates, and runs the good ones by turns; one measurement each, in the order of

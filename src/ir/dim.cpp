@@ -34,7 +34,12 @@ std::strong_ordering operator<=>(const Dim& a, const Dim& b) {
 }
 
 namespace {
-constexpr int64_t kMaxSize = 2048, kMaxTerms = 256;
+// From here on an extent gets a symbol of its own (`is_large`).
+constexpr int64_t kLargeTerms = 16, kLargeSize = 128;
+constexpr int kLargeDepth = 32;
+// The product of two that are not large has room, constants among their terms.
+constexpr int64_t kMaxTerms = (kLargeTerms + 1) * (kLargeTerms + 1);
+constexpr int64_t kMaxSize = 2 * (kLargeTerms + 1) * kLargeSize;
 constexpr int kMaxDepth = 64;  // as of the parser
 constexpr std::string_view kTooLarge =
     "the expression of a dimension grows too large: fix some of the model's dimensions";
@@ -57,7 +62,8 @@ int Dim::depth() const {
 }
 
 bool Dim::is_large() const {
-  return terms_ && (terms_->size() > 16 || size() > 128 || depth() > 32);
+  return terms_ &&
+         (int64_t(terms_->size()) > kLargeTerms || size() > kLargeSize || depth() > kLargeDepth);
 }
 
 Dim Dim::of_terms(int64_t constant, Terms terms) {

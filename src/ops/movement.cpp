@@ -68,8 +68,10 @@ Shape concat_shape(InferContext& c, int64_t axis, size_t rank) {
     }
     require(x->size() == rank, "inputs have ranks ", rank, " and ", x->size());
     for (size_t a = 0; a < rank; ++a) {
-      if (int64_t(a) == axis)
-        shape[a].is_large() ? void(open = true) : void(shape[a] = shape[a] + (*x)[a]);
+      if (int64_t(a) == axis && shape[a].is_large())
+        open = true;
+      else if (int64_t(a) == axis)
+        shape[a] = shape[a] + (*x)[a];
       else
         shape[a] = first ? (*x)[a] : unify(shape[a], (*x)[a], cat("axis ", a));
     }

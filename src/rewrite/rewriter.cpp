@@ -169,10 +169,9 @@ struct RuleInUse {
   bool left_out;
 };
 
-/// The replacement that the rule makes at the root, or no value.
-ValueId replace_at(const Rule& rule, ValueId root, const UseCounts& uses, Match& m) {
-  if (!match(rule.pattern, root, uses, m)) return {};
-  const ValueId v = rule.replacement(m);
+/// The replacement that the rule makes of what it has matched, or no value.
+ValueId replacement_of(const Rule& rule, Match& m) {
+  const ValueId root = m.root(), v = rule.replacement(m);
   if (!v.valid() || v == root) return {};
   // Equal up to what is proved: a replacement may know a shape better or worse, not another type.
   const Type &is = m.type(v), &was = m.type(root);
@@ -193,13 +192,18 @@ Graph apply_once(const Graph& graph, const std::vector<RuleInUse>& rules,
           bool fired = false;
           for (const auto& [rule, left_out] : rules) {
             Match m(b, root);
-            const size_t first = b.graph().nodes.size();
-            const ValueId v = replace_at(*rule, root, uses, m);
-            if (!v.valid()) continue;
-            if (left_out) {  // what it made is read by nothing and goes
-              context.leave_out(rule->name, origins_of(b, m.nodes));
+            if (!match(rule->pattern, root, uses, m)) continue;
+            if (left_out) {
+              GraphBuilder scratch = b;  // no node of the model may share what the rule makes
+              Match tried(scratch, root);
+              tried.values = m.values, tried.nodes = m.nodes;
+              if (replacement_of(*rule, tried).valid())
+                context.leave_out(rule->name, origins_of(b, m.nodes));
               continue;
             }
+            const size_t first = b.graph().nodes.size();
+            const ValueId v = replacement_of(*rule, m);
+            if (!v.valid()) continue;
             count_new_nodes(b, first, uses);
             map[{n, 0}] = v;
             context.decide(std::string(rule->name), origins_of(b, m.nodes), b.node(v).op.label());

@@ -121,8 +121,11 @@ void Context::finish_outputs() {
     const int32_t v = layout.flat(graph.outputs[o].value);
     const Type& type = graph.type(graph.outputs[o].value);
     Value& out = active_->outputs[o];
-    if (layout.storage[size_t(v)] == Storage::kDynamic || !type.is_tensor() ||
-        type.dtype == DType::kString || !active_->values[size_t(v)].known) {
+    if (layout.storage[size_t(v)] == Storage::kInput && layout.parent[size_t(v)] < 0 &&
+        !type.is_tensor()) {
+      out = input(size_t(input_of_node_[size_t(graph.outputs[o].value.node)]));  // shared
+    } else if (layout.storage[size_t(v)] == Storage::kDynamic || !type.is_tensor() ||
+               type.dtype == DType::kString || !active_->values[size_t(v)].known) {
       out = value_of(v);
     } else if (is_sub_byte(type.dtype)) {
       if (out.tensor.bytes()) std::memcpy(out.tensor.raw(), pointer(v), out.tensor.bytes());

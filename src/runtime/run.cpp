@@ -24,6 +24,7 @@ Status Context::run(const RunOptions& options) {
   if (Status bound = bind(); !bound.ok) return bound;
   RunScope scope(account_, options.cancelled);
   const FlushSubnormals flush(!keeps_subnormals_);
+  const int64_t refusals = account_->refusals();
   try {
     if (!is_body_) normalize_bools();  // what enters a body is normal already
     run_all(options);
@@ -33,7 +34,7 @@ Status Context::run(const RunOptions& options) {
     return {false, true, ErrorKind::kUser, "the run was cancelled", {}};
   } catch (...) {
     Status failed = guarded([] { throw; });
-    release_memory();  // a body may have found no room
+    if (account_->refusals() != refusals) release_memory();
     return failed;
   }
 }

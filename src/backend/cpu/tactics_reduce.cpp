@@ -7,6 +7,7 @@
 #include "backend/cpu/reduce_bound.h"
 #include "backend/cpu/tactic_parts.h"
 #include "base/error.h"
+#include "base/float_mode.h"
 #include "base/thread_pool.h"
 
 namespace vitrify::cpu {
@@ -64,6 +65,9 @@ float finished(const ReduceBound& b, double v) {
       return float(std::sqrt(v));
     case Reduce::Kind::kLogSum:
       return float(std::log(v));
+    case Reduce::Kind::kMax:
+    case Reduce::Kind::kMin:
+      return unflushed(v);
     default:
       return float(v);
   }

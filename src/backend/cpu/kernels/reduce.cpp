@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "backend/cpu/simd.h"
+#include "base/float_mode.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/kernels/reduce.cpp"
@@ -216,8 +217,7 @@ void exp_sum_columns_of(const float* x, int64_t rows, int64_t stride, int64_t co
       });
 }
 
-/// The slow way, for rows (rare) that hold NaN or whose best number is subnormal: NaN is passed over,
-/// but for one in first place.
+/// The slow way, for rows (rare) that hold NaN: it is passed over, but for one in first place.
 int64_t arg_scan(bool max, bool last, const float* row, int64_t n) {
   int64_t best = 0;
   for (int64_t i = 1; i < n; ++i)
@@ -226,9 +226,8 @@ int64_t arg_scan(bool max, bool last, const float* row, int64_t n) {
 }
 
 int64_t arg_row_of(bool max, bool last, const float* row, int64_t n) {
-  const double found = fold_row_of(max ? Fold::kMax : Fold::kMin, row, n);
-  const float best = float(found);
-  if (double(best) != found) return arg_scan(max, last, row, n);  // NaN, or flushed to 0
+  const float best = unflushed(fold_row_of(max ? Fold::kMax : Fold::kMin, row, n));
+  if (best != best) return arg_scan(max, last, row, n);
   if (last) {
     for (int64_t i = n; i-- > 0;)
       if (row[i] == best) return i;
