@@ -11,7 +11,6 @@
 namespace vitrify {
 namespace {
 
-using Rng = std::mt19937_64;
 using Leaves = std::map<std::string_view, Tensor>;
 
 constexpr int kFirings = 100, kTries = 6000;

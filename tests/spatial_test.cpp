@@ -9,27 +9,12 @@
 #include "compare.h"
 #include "ops/classic.h"
 #include "ops/fourier.h"
-#include "ops/interpreter.h"
 #include "ops/samples.h"
-#include "ops/table.h"
 #include "ops/window.h"
+#include "run_op.h"
 
 namespace vitrify {
 namespace {
-
-std::vector<Value> run(const Op& op, const std::vector<Tensor>& inputs, int outputs = 1) {
-  GraphBuilder b = make_builder();
-  std::vector<ValueId> ids;
-  std::vector<Value> values;
-  for (const Tensor& t : inputs) {
-    ids.push_back(b.input(cat("x", ids.size()), t.type()));
-    values.emplace_back(t);
-  }
-  ValueId y = b.add(op, ids, {}, outputs);
-  for (int i = 0; i < outputs; ++i) b.output(cat("y", i), {y.node, i});
-  return interpret(b.finish(), values);
-}
-Tensor run1(const Op& op, const std::vector<Tensor>& inputs) { return run(op, inputs)[0].tensor; }
 
 std::string message(const std::function<void()>& f) {
   try {

@@ -71,6 +71,25 @@ ValueId GraphBuilder::input(const std::string& name, Type type) {
   return v;
 }
 
+std::optional<std::vector<int64_t>> known_ints(const Fact& fact) {
+  if (!fact) return {};
+  std::vector<int64_t> values;
+  for (const Dim& d : *fact) {
+    if (!d.is_constant()) return {};
+    values.push_back(d.value());
+  }
+  return values;
+}
+
+std::optional<Tensor> known_tensor(const Type& type, const Fact& fact) {
+  const auto values = known_ints(fact);
+  if (!values || !type.is_static()) return {};
+  Tensor t(type.dtype, type.dims());
+  if (t.size() != int64_t(values->size())) return {};
+  for (size_t i = 0; i < values->size(); ++i) set_int(t, int64_t(i), (*values)[i]);
+  return t;
+}
+
 namespace {
 /// The elements of a small integer constant.
 Fact constant_fact(const Tensor& t) {

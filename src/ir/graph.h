@@ -24,6 +24,10 @@ struct ValueId {
 
 /// What is known of a small integer tensor (rank 0 or 1, at most 1,024 elements) before any run.
 using Fact = std::optional<std::vector<Dim>>;
+/// Its values, where all are constants.
+std::optional<std::vector<int64_t>> known_ints(const Fact& fact);
+/// The tensor of that type, where its shape and all elements are known.
+std::optional<Tensor> known_tensor(const Type& type, const Fact& fact);
 
 struct Node {
   Op op;

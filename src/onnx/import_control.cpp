@@ -40,7 +40,7 @@ class Evaluator {
     const Type& type = builder_.type(v);
     if (!type.is_static() || element_count(type.dims()) > kMaxElements) return {};
     if (const Tensor* t = builder_.constant_of(v)) return t->aligned();
-    if (const Fact& fact = builder_.fact(v)) return from_fact(*fact, type);
+    if (const Fact& fact = builder_.fact(v)) return known_tensor(type, fact);
     const vitrify::Node& node = builder_.node(v);
     if (node.op.is<Input>() || !op_info(node.op).pure || !node.op.graphs().empty()) return {};
     std::vector<Value> inputs, outputs(node.types.size());
@@ -55,16 +55,6 @@ class Evaluator {
       return {};  // the model's own mistake comes to light when it runs
     }
     return outputs[size_t(v.output)].tensor;
-  }
-
-  static std::optional<Tensor> from_fact(const std::vector<Dim>& fact, const Type& type) {
-    Tensor t(type.dtype, type.dims());
-    if (t.size() != int64_t(fact.size())) return {};
-    for (size_t i = 0; i < fact.size(); ++i) {
-      if (!fact[i].is_constant()) return {};
-      set_int(t, int64_t(i), fact[i].value());
-    }
-    return t;
   }
 
   const GraphBuilder& builder_;

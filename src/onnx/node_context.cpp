@@ -28,14 +28,7 @@ int NodeContext::known_rank(ValueId v) const {
 std::optional<std::vector<int64_t>> NodeContext::known_ints(ValueId v) const {
   if (!v.valid()) return {};
   if (const Tensor* t = constant(v); t && is_integer(t->dtype())) return to_ints(*t);
-  const Fact& f = fact(v);
-  if (!f) return {};
-  std::vector<int64_t> values;
-  for (const Dim& d : *f) {
-    if (!d.is_constant()) return {};
-    values.push_back(d.value());
-  }
-  return values;
+  return vitrify::known_ints(fact(v));
 }
 
 namespace {

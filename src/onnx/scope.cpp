@@ -34,18 +34,6 @@ Type captured_type(Type type, GraphBuilder& body) {
   return type;
 }
 
-/// A small integer tensor whose elements are known, as a tensor.
-std::optional<Tensor> known_tensor(const Type& type, const Fact& fact) {
-  if (!fact || !type.is_static()) return {};
-  Tensor t(type.dtype, type.dims());
-  if (t.size() != int64_t(fact->size())) return {};
-  for (size_t i = 0; i < fact->size(); ++i) {
-    if (!(*fact)[i].is_constant()) return {};
-    set_int(t, int64_t(i), (*fact)[i].value());
-  }
-  return t;
-}
-
 /// Brings a value of the enclosing graph into `body`: constants are made again with their identity,
 /// all else becomes one more input.
 ValueId capture(GraphState& body, GraphState& outer, ValueId value, std::string_view name) {

@@ -23,14 +23,9 @@ bool has_symbolic_dims(const Op& op) {
 }
 
 /// Input i as numbers: a constant, or made from its fact.
-std::optional<Tensor> known_tensor(const InferContext& c, int i) {
+std::optional<Tensor> known_input(const InferContext& c, int i) {
   if (const Tensor* t = c.constant(i)) return t->aligned();
-  auto values = c.known_ints(i);
-  if (!values || !c.type(i).is_static()) return {};
-  Tensor t(c.dtype(i), c.type(i).dims());
-  if (t.size() != int64_t(values->size())) return {};
-  for (size_t e = 0; e < values->size(); ++e) set_int(t, int64_t(e), (*values)[e]);
-  return t;
+  return known_tensor(c.type(i), c.fact(i));
 }
 
 /// Input i with its elements replaced by numbers that index `pool`.
@@ -51,7 +46,7 @@ Fact moved_fact_if(const InferContext& c, const Type& type, void (*reference)(Re
   std::vector<Value> inputs(size_t(c.input_count()));
   for (int i = 0; i < c.input_count(); ++i) {
     if (!c.has(i)) continue;
-    auto t = moves(i) ? numbered(c, i, type.dtype, pool) : known_tensor(c, i);
+    auto t = moves(i) ? numbered(c, i, type.dtype, pool) : known_input(c, i);
     if (!t) return {};
     inputs[size_t(i)] = *t;
   }

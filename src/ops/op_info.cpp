@@ -38,14 +38,7 @@ const Fact& InferContext::fact(int i) const {
 }
 
 std::optional<std::vector<int64_t>> InferContext::known_ints(int i) const {
-  const Fact& f = fact(i);
-  if (!f) return {};
-  std::vector<int64_t> values;
-  for (const Dim& d : *f) {
-    if (!d.is_constant()) return {};
-    values.push_back(d.value());
-  }
-  return values;
+  return vitrify::known_ints(fact(i));
 }
 
 Dim InferContext::fresh(int output, int axis) {

@@ -6,16 +6,7 @@
 #include "passes/pipeline.h"
 
 namespace vitrify {
-
 namespace {
-
-using Rng = ::std::mt19937_64;
-
-Tensor random(Rng& r, Dims dims) {
-  Tensor t(DType::kFloat32, std::move(dims));
-  for (int64_t i = 0; i < t.size(); ++i) set_double(t, i, double(r() % 1000) / 250 - 2);
-  return t;
-}
 
 Window plain_window(Rng& r) {
   return {{3, 3}, {int64_t(r() % 2 + 1), 1}, {1, 1}, {1, int64_t(r() % 2)}, {1, 0}};
@@ -67,28 +58,28 @@ ValueId scaled(Match& m, std::string_view name, size_t axis) {
 std::map<std::string_view, Tensor> conv_sample(Rng& r) {
   int64_t channels = int64_t(r() % 3 + 1), filters = int64_t(r() % 4 + 1);
   Dims scale = r() % 3 ? Dims{filters} : r() % 2 ? Dims{1, 1, 1, filters} : Dims{};
-  return {{"x", random(r, {int64_t(r() % 3), 5, 4, channels})},
-          {"w", random(r, {filters, channels, 3, 3})},
-          {"s", random(r, scale)},
-          {"b", random(r, {filters})}};
+  return {{"x", random_floats(r, {int64_t(r() % 3), 5, 4, channels})},
+          {"w", random_floats(r, {filters, channels, 3, 3})},
+          {"s", random_floats(r, scale)},
+          {"b", random_floats(r, {filters})}};
 }
 std::map<std::string_view, Tensor> conv_transpose_sample(Rng& r) {
   int64_t channels = int64_t(r() % 3 + 1), filters = int64_t(r() % 4 + 1);
-  return {{"x", random(r, {int64_t(r() % 2 + 1), 4, 3, channels})},
-          {"w", random(r, {channels, filters, 3, 3})},
-          {"s", random(r, {filters})}};
+  return {{"x", random_floats(r, {int64_t(r() % 2 + 1), 4, 3, channels})},
+          {"w", random_floats(r, {channels, filters, 3, 3})},
+          {"s", random_floats(r, {filters})}};
 }
 std::map<std::string_view, Tensor> matmul_sample(Rng& r) {
   int64_t k = int64_t(r() % 4), n = int64_t(r() % 5 + 1);
-  return {{"x", random(r, {int64_t(r() % 3), k})},
-          {"w", random(r, {k, n})},
-          {"s", random(r, r() % 2 ? Dims{n} : Dims{})}};
+  return {{"x", random_floats(r, {int64_t(r() % 3), k})},
+          {"w", random_floats(r, {k, n})},
+          {"s", random_floats(r, r() % 2 ? Dims{n} : Dims{})}};
 }
 std::map<std::string_view, Tensor> shift_sample(Rng& r) {
   int64_t n = int64_t(r() % 5 + 1);
-  return {{"x", random(r, {int64_t(r() % 4), n})},
-          {"b", random(r, r() % 2 ? Dims{n} : Dims{})},
-          {"s", random(r, {n})}};
+  return {{"x", random_floats(r, {int64_t(r() % 4), n})},
+          {"b", random_floats(r, r() % 2 ? Dims{n} : Dims{})},
+          {"s", random_floats(r, {n})}};
 }
 
 /// Moves the scale inside, next to the op whose weights may take it.

@@ -5,16 +5,8 @@
 #include "passes/pipeline.h"
 
 namespace vitrify {
-
 namespace {
 
-using Rng = ::std::mt19937_64;
-
-Tensor random(Rng& r, Dims dims) {
-  Tensor t(DType::kFloat32, std::move(dims));
-  for (int64_t i = 0; i < t.size(); ++i) set_double(t, i, double(r() % 1000) / 250 - 2);
-  return t;
-}
 Window window(int64_t kernel, int64_t pad) {
   return {{kernel, kernel}, {1, 1}, {1, 1}, {pad, pad}, {pad, pad}};
 }
@@ -113,12 +105,12 @@ bool is_sibling(Match& m, ValueId y) {
 
 std::map<std::string_view, Tensor> sample(Rng& r, int64_t k1, int64_t k2, bool square) {
   int64_t c = int64_t(r() % 3 + 1), f = square ? c : int64_t(r() % 3 + 1);
-  return {{"x", random(r, {int64_t(r() % 3), 4, 5, c})},
-          {"w1", random(r, {f, c, k1, k1})},
-          {"w2", random(r, {f, c, k2, k2})},
-          {"b", random(r, {f})},
-          {"b1", random(r, {f})},
-          {"b2", random(r, {f})}};
+  return {{"x", random_floats(r, {int64_t(r() % 3), 4, 5, c})},
+          {"w1", random_floats(r, {f, c, k1, k1})},
+          {"w2", random_floats(r, {f, c, k2, k2})},
+          {"b", random_floats(r, {f})},
+          {"b1", random_floats(r, {f})},
+          {"b2", random_floats(r, {f})}};
 }
 
 Pattern three() { return conv(any("x"), constant("w1"), "c1", 3, 1); }
@@ -168,8 +160,10 @@ const Rule kRules[] = {
      },
      [](Rng& r) {
        Dims d{int64_t(r() % 3), 4};
-       return std::map<std::string_view, Tensor>{
-           {"x", random(r, d)}, {"y", random(r, d)}, {"b1", random(r, {4})}, {"b2", random(r, {})}};
+       return std::map<std::string_view, Tensor>{{"x", random_floats(r, d)},
+                                                 {"y", random_floats(r, d)},
+                                                 {"b1", random_floats(r, {4})},
+                                                 {"b2", random_floats(r, {})}};
      }},
     {"conv(x, w1) + conv(x, w2) -> conv(x, w1 + w2)", add(three(), three_again()),
      [](Match& m) { return merged(m, "c1", "c2"); }, [](Rng& r) { return sample(r, 3, 3, false); }},
@@ -181,7 +175,7 @@ const Rule kRules[] = {
      scaled_identity,
      [](Rng& r) {
        auto s = sample(r, 3, 1, true);
-       s["s"] = random(r, {s["w1"].dims()[0]});
+       s["s"] = random_floats(r, {s["w1"].dims()[0]});
        return s;
      }},
 };

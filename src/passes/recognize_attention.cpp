@@ -6,16 +6,7 @@
 #include "passes/pipeline.h"
 
 namespace vitrify {
-
 namespace {
-
-using Rng = ::std::mt19937_64;
-
-Tensor random(Rng& r, Dims dims) {
-  Tensor t(DType::kFloat32, std::move(dims));
-  for (int64_t i = 0; i < t.size(); ++i) set_double(t, i, double(r() % 1000) / 250 - 2);
-  return t;
-}
 
 Pattern scores() {
   return op<MatMul>(
@@ -85,11 +76,11 @@ std::map<std::string_view, Tensor> sample(Rng& r) {
                         {b == 1 ? 2 : b, 1, s, t},
                         {1, h == 1 ? 3 : h, s == 1 ? 4 : s, t}};  // some widen the scores
   const Dims& mask = masks[r() % 4];
-  return {{"q", random(r, {b, h, s, d})},
-          {"k", random(r, {b, h, t, d})},
-          {"v", random(r, {b, h, t, d + 1})},
+  return {{"q", random_floats(r, {b, h, s, d})},
+          {"k", random_floats(r, {b, h, t, d})},
+          {"v", random_floats(r, {b, h, t, d + 1})},
           {"scale", Tensor::scalar(0.25f + float(r() % 4))},
-          {"mask", random(r, mask)}};
+          {"mask", random_floats(r, mask)}};
 }
 
 const Rule kRules[] = {

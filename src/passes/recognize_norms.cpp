@@ -8,8 +8,6 @@ namespace vitrify {
 
 namespace {
 
-using Rng = ::std::mt19937_64;
-
 Pattern reduce(Reduce::Kind kind, Pattern x, std::string_view name) {
   return op<Reduce>(
              {std::move(x)},

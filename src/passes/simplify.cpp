@@ -9,8 +9,6 @@ namespace vitrify {
 
 namespace {
 
-using Rng = ::std::mt19937_64;
-
 Ints random_permutation(Rng& r) {
   Ints p{0, 1, 2};
   std::shuffle(p.begin(), p.end(), r);

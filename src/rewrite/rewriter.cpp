@@ -8,6 +8,12 @@
 
 namespace vitrify {
 
+Tensor random_floats(Rng& random, Dims dims) {
+  Tensor t(DType::kFloat32, std::move(dims));
+  for (int64_t i = 0; i < t.size(); ++i) set_double(t, i, double(random() % 1000) / 250 - 2);
+  return t;
+}
+
 Pattern any(std::string_view name) {
   Pattern p;
   p.leaf = Pattern::Leaf::kAny;

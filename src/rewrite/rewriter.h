@@ -38,15 +38,20 @@ struct PassContext {
   void leave_out(std::string_view rule, std::vector<std::string> where) const;
 };
 
+/// What testers of rules draw from.
+using Rng = std::mt19937_64;
+/// f32 in steps of 1/250 in [-2, 2).
+Tensor random_floats(Rng& random, Dims dims);
+
 /// A tree over values. A leaf accepts any value (or only constants); a node accepts ops.
 struct Pattern {
   enum class Leaf : uint8_t { kNode, kAny, kConstant };
   Leaf leaf = Leaf::kNode;
-  std::string_view name;                         ///< what a match calls the value; "" for none
-  std::function<bool(const Op&)> accepts;        ///< of a node
-  std::function<Op(::std::mt19937_64&)> sample;  ///< how the tester builds the node
-  std::vector<Pattern> inputs;                   ///< of a node; must match one to one
-  bool commutes = false;                         ///< the two inputs may be swapped
+  std::string_view name;                   ///< what a match calls the value; "" for none
+  std::function<bool(const Op&)> accepts;  ///< of a node
+  std::function<Op(Rng&)> sample;          ///< how the tester builds the node
+  std::vector<Pattern> inputs;             ///< of a node; must match one to one
+  bool commutes = false;                   ///< the two inputs may be swapped
   bool shared = false;     ///< other users do not matter (the node is duplicated or kept)
   float constant = 0;      ///< of a kConstant leaf with `is_scalar`: its value
   bool is_scalar = false;  ///< a kConstant leaf of one element equal to `constant`
@@ -85,11 +90,11 @@ inline Pattern pow(Pattern a, Pattern b) {
 }
 /// A node of op struct T that `accepts`, built by `sample` in tests.
 template <class T>
-Pattern op(std::vector<Pattern> inputs, std::function<T(::std::mt19937_64&)> sample,
+Pattern op(std::vector<Pattern> inputs, std::function<T(Rng&)> sample,
            std::function<bool(const T&)> accepts = {}) {
   Pattern p;
   p.inputs = std::move(inputs);
-  p.sample = [sample](::std::mt19937_64& r) { return Op(sample(r)); };
+  p.sample = [sample](Rng& r) { return Op(sample(r)); };
   p.accepts = [accepts](const Op& o) {
     const T* t = o.as<T>();
     return t && (!accepts || accepts(*t));
@@ -102,7 +107,7 @@ class Match;
 using Replacement = ValueId (*)(Match&);
 
 /// Input types that a rule wants for its leaves in tests; empty: random broadcastable f32 shapes.
-using Sampler = std::function<std::map<std::string_view, Tensor>(::std::mt19937_64&)>;
+using Sampler = std::function<std::map<std::string_view, Tensor>(Rng&)>;
 
 struct Rule {
   std::string_view name;  ///< an equation: "relu(conv(x, w)) -> conv(x, w){relu}"
